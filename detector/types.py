@@ -1,0 +1,84 @@
+"""What every room of the detector agrees on: shapes, the classifier it takes, and how it fails.
+
+Errors:
+    DetectorError             something a caller can put right; the message says what was expected, what came, what to do
+    ├── ImageError            images of the wrong shape, range or number
+    ├── CalibrationError      the images given cannot support the calibration asked for
+    └── BundleError           a bundle that is damaged, too new, or made for another classifier
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+Images = Float[Tensor, "image channel height width"]
+"""Pixels in [0, 1]."""
+
+Labels = Int64[Tensor, " image"]
+"""Index of a label of the classifier, one an image."""
+
+Waypoints = Float[Tensor, "path waypoint channel height width"]
+"""Points of paths, endpoints included, pixels in [0, 1]."""
+
+Profile = Float[Tensor, "path waypoint"]
+"""One potential along each path, e.g. in nats."""
+
+ProgressCallback = Callable[[str, int, int], None]
+"""Called with (what is being done, steps done, steps in all)."""
+
+
+class Outputs(Protocol):
+    """What one forward pass gives: logits of shape (image, label), and representations by name, image axis first."""
+
+    @property
+    def logits(self) -> Tensor: ...
+
+    @property
+    def representations(self) -> Mapping[str, Tensor]: ...
+
+
+class Classifier(Protocol):
+    """A frozen network that takes pixels in [0, 1]; its normalisation is its own affair.
+
+    Attributes:
+        labels: the name of each label.
+        input_shape: (channel, height, width) of the images it takes.
+    """
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def __call__(self, pixels: Images, /) -> Outputs: ...
+
+    def digest(self) -> str:
+        """sha256 over everything that decides its outputs."""
+        ...
+
+
+class DetectorError(ValueError):
+    """Something a caller can put right."""
+
+
+class ImageError(DetectorError):
+    """Images of the wrong shape, range or number."""
+
+
+class CalibrationError(DetectorError):
+    """The images given cannot support the calibration asked for."""
+
+
+class BundleError(DetectorError):
+    """A bundle that is damaged, too new, or made for another classifier."""
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """Report to nobody."""

@@ -1,0 +1,50 @@
+"""What the user gets for one image."""
+
+import dataclasses
+import enum
+
+
+class Decision(enum.StrEnum):
+    """The answer. Callers treat UNDECIDED as ADVERSARIAL unless they know better."""
+
+    CLEAN = "clean"
+    ADVERSARIAL = "adversarial"
+    UNDECIDED = "undecided"
+
+
+class Outcome(enum.StrEnum):
+    """How the decision came about; the text of each says what to do about it."""
+
+    DECIDED = "decided"
+    NON_FINITE = "the classifier's outputs or the score are not finite; check the weights and the pixels"
+    NO_PROTOTYPE = "the bundle has no prototype of the predicted label; calibrate with images of that label"
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One image, judged.
+
+    Attributes:
+        decision: adversarial where `p_value` is at most `false_positive_rate`.
+        label: what the classifier predicts.
+        score: higher is more adversarial; log-odds of the calibrated head.
+        p_value: share of clean calibration images that score at least as high, `(1 + k) / (n + 1)`.
+        false_positive_rate: the share of clean images that may be flagged at this threshold.
+        barrier: rise of the cross-entropy above the higher endpoint, in nats, on the lowest of the paths to the
+            prototypes of the label, at the bundle's waypoints.
+        prototype: index, among the prototypes of the label, of the one at the end of that path.
+        suspected_label: for a flagged image, the label that takes over along the paths; None otherwise.
+        outcome: how the decision came about.
+        profile: cross-entropy in nats along that path, from the image to the prototype.
+    """
+
+    decision: Decision
+    label: int
+    score: float | None
+    p_value: float | None
+    false_positive_rate: float
+    barrier: float | None
+    prototype: int | None
+    suspected_label: int | None
+    outcome: Outcome
+    profile: tuple[float, ...]
