@@ -1,7 +1,7 @@
 """A trained network as the detector sees it: pixels in [0, 1] go in, logits and named representations come out."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 
 import torch
@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from models.errors import ModelError
 from models.files import tensor_digest
+from models.folding import fold_batch_norm
+from models.layout import in_channels_last
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -18,7 +20,8 @@ class Outputs:
 
     Attributes:
         logits: shape (image, label).
-        representations: by module name, in network order; each with the image axis first.
+        representations: by module name, in network order; each of shape (image, channel, height, width),
+            (image, token, feature) or (image, feature). Maps of one pixel come flattened, as features.
     """
 
     logits: Float[Tensor, "image label"]
@@ -38,13 +41,15 @@ class Classifier(nn.Module):
         representations: names of the modules whose outputs are wanted, as in `network.named_modules()`.
         labels: the name of each label.
         input_shape: (channel, height, width) of what the network takes.
+        outputs: which of the network's logits are kept, one a label and in their order; all of them if not given.
 
     Raises:
-        ModelError: a named module does not exist, or mean and std do not fit the channels.
+        ModelError: a named module does not exist, or mean and std do not fit the channels, or outputs the labels.
     """
 
     mean: Tensor
     std: Tensor
+    outputs: Tensor | None
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class Classifier(nn.Module):
         representations: Sequence[str],
         labels: Sequence[str],
         input_shape: tuple[int, int, int],
+        outputs: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
         if not len(mean) == len(std) == input_shape[0]:
@@ -62,23 +68,33 @@ class Classifier(nn.Module):
                 f"mean has {len(mean)} and std {len(std)} values, but the input has {input_shape[0]} channels; "
                 "give one of each per channel"
             )
-        if not representations:
-            raise ModelError("no representation is named; name at least one module whose output is one")
+        if outputs is not None and len(outputs) != len(labels):
+            raise ModelError(f"{len(outputs)} outputs are kept, but {len(labels)} labels are named; give one a label")
         self.network = network
         self.labels = tuple(labels)
         self.input_shape = input_shape
         self.representations = tuple(representations)
+        self._given_digest: str | None = None
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
-        modules = dict(network.named_modules())
-        for name in representations:
+        self.register_buffer("outputs", None if outputs is None else torch.tensor(outputs))
+        self._capture_representations()
+        self.freeze()
+
+    def _capture_representations(self) -> None:
+        if not self.representations:
+            raise ModelError("no representation is named; name at least one module whose output is one")
+        modules = dict(self.network.named_modules())
+        for name in self.representations:
             if name not in modules:
                 raise ModelError(
                     f"the network has no module {name!r}; those at its top are "
-                    f"{', '.join(child for child, _ in network.named_children())}"
+                    f"{', '.join(child for child, _ in self.network.named_children())}"
                 )
-            modules[name].register_forward_hook(_capture_as(name))
-        self.freeze()
+            # A copied network brings its hooks along.
+            hooks = modules[name]._forward_hooks.values()
+            if not any(isinstance(hook, _Capture) and hook.name == name for hook in hooks):
+                modules[name].register_forward_hook(_Capture(name))
 
     def freeze(self) -> "Classifier":
         """Put the network in eval mode and stop gradients to its weights; gradients to pixels still flow."""
@@ -92,27 +108,65 @@ class Classifier(nn.Module):
         return self.mean.device
 
     def forward(self, pixels: Float[Tensor, "image channel height width"]) -> Outputs:
-        """Classify pixels in [0, 1]."""
+        """Classify pixels in [0, 1].
+
+        Raises:
+            ModelError: a representation's module is not part of the forward pass, or gives no tensor.
+        """
         captured: dict[str, Tensor] = {}
         token = _captured.set(captured)
         try:
             logits = self.network((pixels - self.mean) / self.std)
         finally:
             _captured.reset(token)
+        for name in self.representations:
+            if name not in captured:
+                raise ModelError(f"module {name!r} takes no part in the forward pass; name another representation")
+        if self.outputs is not None:
+            logits = logits.index_select(1, self.outputs)
         return Outputs(logits, {name: captured[name] for name in self.representations})
 
+    def folded(self) -> "Classifier":
+        """A frozen copy that computes the same faster: batch norms folded away, weights in channels_last.
+
+        Its `digest()` is the one of this classifier, whose weights are the ones that were shipped.
+        """
+        network = fold_batch_norm(self.network, torch.zeros(1, *self.input_shape, device=self.device))
+        folded = Classifier(
+            in_channels_last(network),
+            mean=self.mean.flatten().tolist(),
+            std=self.std.flatten().tolist(),
+            representations=self.representations,
+            labels=self.labels,
+            input_shape=self.input_shape,
+            outputs=None if self.outputs is None else self.outputs.tolist(),
+        ).to(self.device)
+        folded._given_digest = self.digest()
+        return folded
+
     def digest(self) -> str:
-        """sha256 over weights, normalisation and the names of the representations."""
-        names = "\n".join(self.representations).encode()
-        head = torch.frombuffer(bytearray(names), dtype=torch.uint8)
+        """sha256 over weights by name, normalisation, input shape, kept outputs and names of the representations."""
+        if self._given_digest is not None:
+            return self._given_digest
         state = sorted(self.state_dict().items())
+        names = "\n".join([str(self.input_shape), *self.representations, *(name for name, _ in state)])
+        head = torch.frombuffer(bytearray(names.encode()), dtype=torch.uint8)
         return tensor_digest([head, *(tensor for _, tensor in state)])
 
 
-def _capture_as(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        captured = _captured.get()
-        if captured is not None:
-            captured[name] = output
+class _Capture:
+    """The forward hook that hands a module's output to the call that is running, if one is."""
 
-    return hook
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, _module: nn.Module, _inputs: tuple[object, ...], output: object) -> None:
+        captured = _captured.get()
+        if captured is None:
+            return
+        if not isinstance(output, Tensor):
+            raise ModelError(
+                f"module {self.name!r} gives a {type(output).__name__}, not a tensor; name another representation"
+            )
+        is_single_pixel = output.ndim == 4 and output.shape[2:] == (1, 1)
+        captured[self.name] = output.flatten(1) if is_single_pixel else output

@@ -1,4 +1,4 @@
-"""Training of the shipped classifiers: one-cycle SGD, resumable after every epoch, its result measured and written down.
+"""Training of the shipped classifiers: one-cycle SGD, resumable after every epoch.
 
 One seed gives one result on one machine: every epoch draws from a generator seeded by (seed, epoch), so a run that was
 interrupted and resumed takes the same steps as one that was not.
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Int64, UInt8
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from models.augmentation import random_crops, random_flips
 from models.classifier import Classifier
-from models.errors import ModelError
+from models.errors import ModelError, one_line
 from models.files import replace_atomically, tensor_digest
 
 ProgressCallback = Callable[[str, int, int], None]
@@ -90,7 +90,7 @@ class TrainingRun:
         checkpoint: file that is written after every epoch, and read if it is there.
 
     Raises:
-        ModelError: the checkpoint comes from other settings or other images.
+        ModelError: the checkpoint is damaged, or comes from other settings or other images.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class TrainingRun:
             logits = self.classifier(self._to_pixels(images)).logits
             loss = functional.cross_entropy(logits, self.data.labels[chosen].to(logits.device))
             self._optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             total_loss += loss.item()
             done = overall_step + 1
@@ -179,9 +179,15 @@ class TrainingRun:
             save_file(tensors, temporary, metadata=metadata)
 
     def _resume(self) -> None:
-        with safe_open(self.checkpoint, framework="pt") as stored:
-            metadata = stored.metadata()
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        try:
+            with safe_open(self.checkpoint, framework="pt") as stored:
+                metadata = stored.metadata() or {}
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ModelError(
+                f"the checkpoint {self.checkpoint} is not a whole safetensors file ({one_line(error)}); "
+                "remove it to start again"
+            ) from error
         for key, mine in self._identity.items():
             if metadata.get(key) != mine:
                 raise ModelError(
@@ -201,7 +207,7 @@ class TrainingRun:
 def accuracy(classifier: Classifier, data: LabelledImages, *, batch_size: int = 500) -> float:
     """Share of images whose most likely label is their own."""
     correct = 0
-    for images, labels in zip(data.images.split(batch_size), data.labels.split(batch_size), strict=True):
+    for images, labels in zip(torch.split(data.images, batch_size), torch.split(data.labels, batch_size), strict=True):
         logits = classifier(images.to(classifier.device).float() / 255).logits
         correct += int((logits.argmax(1).cpu() == labels).sum())
     return correct / len(data)
