@@ -1,17 +1,18 @@
 """What every room of the detector agrees on: shapes, the classifier it takes, and how it fails.
 
 Errors:
-    DetectorError             something a caller can put right; the message says what was expected, what came, what to do
+    DetectorError             something a caller can put right; says what was expected, what came, what to do
     ├── ImageError            images of the wrong shape, range or number
     ├── CalibrationError      the images given cannot support the calibration asked for
     └── BundleError           a bundle that is damaged, too new, or made for another classifier
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 Images = Float[Tensor, "image channel height width"]
@@ -26,10 +27,14 @@ Waypoints = Float[Tensor, "path waypoint channel height width"]
 Profile = Float[Tensor, "path waypoint"]
 """One potential along each path, e.g. in nats."""
 
+StoredImages = UInt8[Tensor, "image channel height width"]
+"""Pixels as files hold them, 0 to 255; `to_pixels` makes `Images` of them."""
+
 ProgressCallback = Callable[[str, int, int], None]
 """Called with (what is being done, steps done, steps in all)."""
 
 
+@runtime_checkable
 class Outputs(Protocol):
     """What one forward pass gives: logits of shape (image, label), and representations by name, image axis first."""
 
@@ -40,6 +45,7 @@ class Outputs(Protocol):
     def representations(self) -> Mapping[str, Tensor]: ...
 
 
+@runtime_checkable
 class Classifier(Protocol):
     """A frozen network that takes pixels in [0, 1]; its normalisation is its own affair.
 
@@ -62,6 +68,29 @@ class Classifier(Protocol):
     def digest(self) -> str:
         """sha256 over everything that decides its outputs."""
         ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LabelledImages:
+    """Images as files hold them, each with the label it truly has."""
+
+    images: StoredImages
+    labels: Labels
+
+    def __post_init__(self) -> None:
+        if len(self.images) != len(self.labels):
+            raise ImageError(f"{len(self.images)} images came with {len(self.labels)} labels; give one label an image")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, chosen: Tensor | slice) -> "LabelledImages":
+        return LabelledImages(images=self.images[chosen], labels=self.labels[chosen])
+
+
+def to_pixels(images: StoredImages, device: torch.device | None = None) -> Images:
+    """Bytes 0 to 255 as pixels in [0, 1]."""
+    return images.to(device=device, dtype=torch.float32) / 255
 
 
 class DetectorError(ValueError):

@@ -1,0 +1,270 @@
+"""From a classifier and clean images to a bundle."""
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from detector.bundle import SCHEMA_VERSION, Bundle, BundleRecord, digest_rows
+from detector.calibration.fitting import Examples, collect_examples, fit_head
+from detector.calibration.learning import learn_prototypes
+from detector.calibration.settings import CalibrationSettings
+from detector.calibration.splits import Splits, image_digests, split_held_out
+from detector.calibration.statistics import fit_gaussians
+from detector.calibration.stream import correctly_classified, stream
+from detector.conformal import ConformalScores, images_needed
+from detector.detector import waypoints_per_pass
+from detector.head import Head
+from detector.potentials import LabelGaussians, cross_entropy
+from detector.profiles import PathProfiler
+from detector.prototypes.making import Workshop, make_prototypes
+from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
+from detector.prototypes.selection import candidates_by_label
+from detector.types import (
+    CalibrationError,
+    Classifier,
+    ImageError,
+    LabelledImages,
+    ProgressCallback,
+    no_progress,
+    to_pixels,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """What the classifier's own package knows about it, kept in the bundle.
+
+    Attributes:
+        classifier: name under which it can be loaded again.
+        preprocessing: how a picture becomes its input.
+    """
+
+    classifier: str
+    preprocessing: Mapping[str, Any]
+
+
+def calibrate(
+    classifier: Classifier,
+    *,
+    references: LabelledImages,
+    held_out: LabelledImages,
+    settings: CalibrationSettings,
+    provenance: Provenance,
+    progress: ProgressCallback = no_progress,
+) -> Bundle:
+    """Fit everything a detector needs; the same seed and images give the same bundle on the same machine.
+
+    Args:
+        references: images that prototypes may be chosen from; the classifier's training images will do.
+        held_out: images that the classifier was not trained on.
+
+    Raises:
+        ImageError: images that the classifier does not take.
+        CalibrationError: too few images for the rates asked for, or a classifier that gets none of them right.
+    """
+    started = time.perf_counter()
+    for data, role in ((references, "reference"), (held_out, "held-out")):
+        _check(classifier, data, role)
+    splits = split_held_out(held_out, references, settings.shares, settings.seed)
+    _check_numbers(splits, settings)
+    with _own_randomness(settings.seed):
+        return _Calibration(classifier, references, splits, settings, progress).run(provenance, started)
+
+
+class _Calibration:
+    """One calibration on its way; each step leaves what the next ones need."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        references: LabelledImages,
+        splits: Splits,
+        settings: CalibrationSettings,
+        progress: ProgressCallback,
+    ) -> None:
+        self.classifier = classifier
+        self.references = references
+        self.splits = splits
+        self.settings = settings
+        self.progress = progress
+        self.chunk = waypoints_per_pass(classifier.input_shape)
+        self.generator = Generator().manual_seed(settings.seed)
+        cut = round(len(splits.learning) * (1 - settings.fitting.validation_share))
+        self.learning, self.validation = splits.learning[:cut], splits.learning[cut:]
+
+    def run(self, provenance: Provenance, started: float) -> Bundle:
+        gaussians = fit_gaussians(self.classifier, self.splits.statistics, self.chunk)
+        device = self.classifier.device
+        on_device = {
+            name: dataclasses.replace(fit, means=fit.means.to(device), whitening=fit.whitening.to(device))
+            for name, fit in gaussians.items()
+        }
+        profiler = PathProfiler(classifier=self.classifier, gaussians=on_device)
+        prototypes, mixing = self._prototypes(profiler)
+        head, validate = self._head(profiler, prototypes, mixing)
+        conformal, accuracy = self._conformal(profiler, prototypes, mixing, head)
+        used = [self.splits.statistics, self.splits.learning, self.splits.conformal]
+        digests = sorted({digest for part in used for digest in image_digests(part.images)})
+        measured = {"accuracy": accuracy, "dropped_images": float(self.splits.n_dropped)}
+        measured |= {f"{name}_images": float(len(getattr(self.splits, name))) for name in _SPLIT_NAMES}
+        measured |= _proxy_figures(head, conformal, validate, self.settings.false_positive_rates)
+        return Bundle(
+            record=self._record(provenance, gaussians, head, measured, digests, time.perf_counter() - started),
+            prototypes=prototypes,
+            mixing=mixing,
+            gaussians=gaussians,
+            head=head.cpu(),
+            conformal=conformal,
+            prototype_profiles=self._prototype_profiles(prototypes),
+            used_images=digest_rows(digests),
+        )
+
+    def _prototypes(self, profiler: PathProfiler) -> tuple[PrototypeSet, Tensor]:
+        settings = self.settings
+        known = candidates_by_label(self.classifier, self.references, self.chunk)
+        start = make_prototypes(
+            settings.prototype_kind,
+            Workshop(
+                classifier=self.classifier,
+                references=self.references,
+                labels=tuple(sorted(known)),
+                n_prototypes=settings.n_prototypes,
+                visualisation=settings.visualisation,
+                generator=self.generator,
+                chunk=self.chunk,
+                progress=self.progress,
+            ),
+        )
+        mixing = torch.tensor(settings.mixing)
+        if settings.prototype_kind is not PrototypeKind.LEARNED:
+            return start, mixing
+        batches = stream(self.classifier, self.learning, settings.stream, self.generator, self.chunk)
+        return learn_prototypes(profiler, start, mixing, batches, settings.learning, settings.hidden, self.progress)
+
+    def _head(self, profiler: PathProfiler, prototypes: PrototypeSet, mixing: Tensor) -> tuple[Head, Examples]:
+        settings = self.settings.fitting
+        n_validation = max(1, round(settings.batches * settings.validation_share))
+        examples = []
+        for data, n_batches in ((self.learning, settings.batches - n_validation), (self.validation, n_validation)):
+            batches = stream(self.classifier, data, self.settings.stream, self.generator, self.chunk)
+            pixels, weights = prototypes.pixels().to(self.classifier.device), mixing.to(self.classifier.device)
+            examples.append(collect_examples(profiler, pixels, weights, batches, n_batches, self.progress))
+        learn, validate = examples
+        return fit_head(learn, validate, self.settings.hidden, settings), validate
+
+    @torch.no_grad()
+    def _conformal(
+        self, profiler: PathProfiler, prototypes: PrototypeSet, mixing: Tensor, head: Head
+    ) -> tuple[ConformalScores, float]:
+        """Scores of the correctly classified images that nothing was fitted on, and the accuracy among them all."""
+        clean, _ = correctly_classified(self.classifier, self.splits.conformal, self.chunk)
+        device = self.classifier.device
+        pixels, weights = prototypes.pixels().to(device), mixing.to(device)
+        step = max(1, self.chunk // max(1, prototypes.n_prototypes * len(mixing)))
+        scores = []
+        for start in range(0, len(clean), step):
+            images = to_pixels(clean.images[start : start + step], device)
+            scores.append(head(profiler.measure(images, pixels, weights).features))
+            self.progress("scoring calibration images", min(start + step, len(clean)), len(clean))
+        conformal = ConformalScores.of(torch.cat(scores))
+        for rate in self.settings.false_positive_rates:
+            conformal.require(rate)
+        return conformal, len(clean) / len(self.splits.conformal)
+
+    @torch.no_grad()
+    def _prototype_profiles(self, prototypes: PrototypeSet) -> Tensor:
+        """Cross-entropy of each prototype for its own label, in nats; 0 where there is none."""
+        n_labels, n_prototypes = prototypes.images.shape[:2]
+        profiles = torch.zeros(n_labels, n_prototypes)
+        for label in prototypes.available.nonzero()[:, 0].tolist() if n_prototypes else []:
+            pixels = prototypes.pixels()[label].to(self.classifier.device)
+            labels = torch.full((n_prototypes,), label, device=pixels.device)
+            profiles[label] = cross_entropy(self.classifier(pixels).logits, labels).cpu()
+        return profiles
+
+    def _record(
+        self,
+        provenance: Provenance,
+        gaussians: Mapping[str, LabelGaussians],
+        head: Head,
+        measured: dict[str, float],
+        digests: list[bytes],
+        seconds: float,
+    ) -> BundleRecord:
+        settings = self.settings
+        n_prototypes = 0 if settings.prototype_kind is PrototypeKind.NONE else settings.n_prototypes
+        return BundleRecord(
+            schema_version=SCHEMA_VERSION,
+            classifier=provenance.classifier,
+            classifier_digest=self.classifier.digest(),
+            input_shape=self.classifier.input_shape,
+            labels=self.classifier.labels,
+            preprocessing=dict(provenance.preprocessing),
+            prototype_kinds=(settings.prototype_kind,) * n_prototypes,
+            blocks=tuple(gaussians),
+            hidden=settings.hidden,
+            n_features=len(head.mean),
+            false_positive_rates=settings.false_positive_rates,
+            seed=settings.seed,
+            settings=dataclasses.asdict(settings),
+            measured=measured,
+            data_digest=hashlib.sha256(b"".join(digests)).hexdigest(),
+            versions={"torch": torch.__version__, "python": platform.python_version()},
+            created=datetime.datetime.now(datetime.UTC).date().isoformat(),
+            seconds=round(seconds, 1),
+        )
+
+
+_SPLIT_NAMES = ("statistics", "learning", "conformal", "reserved")
+
+
+@torch.no_grad()
+def _proxy_figures(
+    head: Head, conformal: ConformalScores, validate: Examples, rates: tuple[float, ...]
+) -> dict[str, float]:
+    """How many proxies, made of images that the head did not learn from, the calibrated thresholds flag."""
+    p_values = conformal.p_values(head(validate.features[validate.is_proxy > 0]))
+    return {f"proxies_flagged_at_{rate}": float((p_values <= rate).double().mean()) for rate in rates}
+
+
+def _check(classifier: Classifier, data: LabelledImages, role: str) -> None:
+    shape, n_labels = tuple(data.images.shape[1:]), len(classifier.labels)
+    if len(data) == 0:
+        raise ImageError(f"there is no {role} image; give at least some of every label")
+    if shape != classifier.input_shape:
+        raise ImageError(
+            f"{role} images have shape {shape} (channel, height, width), the classifier takes {classifier.input_shape}"
+        )
+    if int(data.labels.min()) < 0 or int(data.labels.max()) >= n_labels:
+        raise ImageError(
+            f"labels of the {role} images run from {int(data.labels.min())} to {int(data.labels.max())}, but the "
+            f"classifier has {n_labels} labels, 0 to {n_labels - 1}; map them to the classifier's"
+        )
+
+
+def _check_numbers(splits: Splits, settings: CalibrationSettings) -> None:
+    """Refuse early what the rates would make impossible at the end of a long calibration."""
+    needed = images_needed(min(settings.false_positive_rates))
+    if len(splits.conformal) < needed:
+        total = needed / settings.shares.conformal if settings.shares.conformal else float("inf")
+        raise CalibrationError(
+            f"{len(splits.conformal)} clean calibration images cannot support a false-positive rate of "
+            f"{min(settings.false_positive_rates)}; at least {needed} are needed, so give about {total:.0f} held-out "
+            "images or ask for a higher rate"
+        )
+
+
+@contextlib.contextmanager
+def _own_randomness(seed: int) -> Iterator[None]:
+    """Let dropout and first weights draw from a state of our own; the caller's global generator stays as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield

@@ -1,0 +1,145 @@
+"""Adversarial images made for calibration alone: one generic family, matched in confidence to clean images.
+
+Projected gradient descent (Madry et al. 2018, arXiv 1706.06083) in a random ball, towards any or a given other label,
+each stopped once its margin reaches one that a clean image has. Without the matching a detector learns that attacks are
+over- or under-confident, and fails on those that are not. No attack of an evaluation is used.
+"""
+
+import dataclasses
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Generator, Tensor
+
+from detector.potentials import log_odds_against, margin
+from detector.types import Classifier, Images, Labels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProxySettings:
+    """The family that proxies are drawn from.
+
+    Attributes:
+        smallest_radius, largest_radius: L∞ radius in pixel units of [0, 1], drawn log-uniformly between them.
+        l2_share: share of proxies in an L2 ball instead, half as large as the corners of the drawn L∞ ball are far.
+        targeted_share: share driven towards one random other label.
+        fewest_steps, most_steps: gradient steps, drawn once a batch.
+    """
+
+    smallest_radius: float = 0.8 / 255
+    largest_radius: float = 8 / 255
+    l2_share: float = 0.4
+    targeted_share: float = 0.5
+    fewest_steps: int = 3
+    most_steps: int = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What was drawn for each image of a batch."""
+
+    radius: Float[Tensor, " image"]
+    is_l2: Bool[Tensor, " image"]
+    is_targeted: Bool[Tensor, " image"]
+    target: Labels
+    wanted_margin: Float[Tensor, " image"]
+    n_steps: int
+
+    def of(self, chosen: Tensor) -> "_Plan":
+        """The plan for some of the images."""
+        return _Plan(
+            radius=self.radius[chosen],
+            is_l2=self.is_l2[chosen],
+            is_targeted=self.is_targeted[chosen],
+            target=self.target[chosen],
+            wanted_margin=self.wanted_margin[chosen],
+            n_steps=self.n_steps,
+        )
+
+
+def make_proxies(
+    classifier: Classifier,
+    images: Images,
+    labels: Labels,
+    clean_margins: Float[Tensor, " clean"],
+    settings: ProxySettings,
+    generator: Generator,
+) -> tuple[Images, Bool[Tensor, " image"]]:
+    """Attack every image; returns the attacked images and whether each reached another label than its own.
+
+    Costs at most 3 forward equivalents a step and one more. `clean_margins` are those to be matched, in logits.
+    """
+    plan = _draw_plan(labels, len(classifier.labels), clean_margins, settings, generator)
+    start = torch.rand(images.shape, generator=generator).to(images.device) * 2 - 1
+    attacked = _project(images + start * _wide(plan.radius) / 2, images, plan)
+    active = torch.arange(len(images), device=images.device)
+    for _ in range(plan.n_steps):
+        if len(active) == 0:
+            break
+        moved, is_done = _step(classifier, attacked[active], images[active], labels[active], plan.of(active))
+        active = active[~is_done]
+        attacked[active] = moved[~is_done]
+    with torch.no_grad():
+        succeeded = classifier(attacked).logits.argmax(1) != labels
+    return attacked, succeeded
+
+
+def _draw_plan(
+    labels: Labels, n_labels: int, clean_margins: Tensor, settings: ProxySettings, generator: Generator
+) -> _Plan:
+    n_images, device = len(labels), labels.device
+    uniform = torch.rand(3, n_images, generator=generator).to(device)
+    spread = math.log(settings.largest_radius / settings.smallest_radius)
+    offset = torch.randint(1, n_labels, (n_images,), generator=generator).to(device)
+    chosen = torch.randint(len(clean_margins), (n_images,), generator=generator)
+    n_steps = torch.randint(settings.fewest_steps, settings.most_steps + 1, (1,), generator=generator)
+    return _Plan(
+        radius=settings.smallest_radius * (uniform[0] * spread).exp(),
+        is_l2=uniform[1] < settings.l2_share,
+        is_targeted=uniform[2] < settings.targeted_share,
+        target=(labels + offset) % n_labels,
+        wanted_margin=clean_margins.to(device)[chosen.to(device)],
+        n_steps=int(n_steps),
+    )
+
+
+@torch.enable_grad()  # whoever draws proxies only to measure them has gradients switched off
+def _step(
+    classifier: Classifier, attacked: Images, images: Images, labels: Labels, plan: _Plan
+) -> tuple[Images, Bool[Tensor, " image"]]:
+    """One gradient step, and which images had reached the confidence they are to have before it."""
+    attacked = attacked.detach().requires_grad_(True)
+    logits = classifier(attacked).logits
+    loss = torch.where(plan.is_targeted, -log_odds_against(logits, plan.target), log_odds_against(logits, labels))
+    (gradient,) = torch.autograd.grad(loss.sum(), attacked)
+    predicted = logits.detach().argmax(1)
+    is_done = (predicted != labels) & (margin(logits.detach(), predicted) >= plan.wanted_margin)
+    length = _wide(plan.radius * 2.5 / plan.n_steps)
+    return _project(attacked.detach() + _direction(gradient, plan) * length, images, plan), is_done
+
+
+def _direction(gradient: Tensor, plan: _Plan) -> Tensor:
+    """Steepest ascent of unit length in the ball's norm; an L2 step is as long as the L∞ step's ball allows."""
+    length = gradient.flatten(1).norm(dim=1).clamp_min(1e-12)
+    l2_direction = gradient / _wide(length) * _l2_factor(gradient)
+    return torch.where(_wide(plan.is_l2), l2_direction, gradient.sign())
+
+
+def _project(attacked: Images, images: Images, plan: _Plan) -> Images:
+    """Back into the ball around the image, and into [0, 1]."""
+    difference = attacked - images
+    in_box = torch.maximum(torch.minimum(difference, _wide(plan.radius)), -_wide(plan.radius))
+    length = difference.flatten(1).norm(dim=1).clamp_min(1e-12)
+    in_sphere = difference * _wide((plan.radius * _l2_factor(images) / length).clamp_max(1))
+    return (images + torch.where(_wide(plan.is_l2), in_sphere, in_box)).clamp(0, 1)
+
+
+def _l2_factor(images: Tensor) -> float:
+    """L2 radius that goes with an L∞ radius of one: half the length of a perturbation that is one everywhere."""
+    return 0.5 * math.sqrt(images[0].numel())
+
+
+def _wide(values: Tensor) -> Tensor:
+    """One value an image, ready to meet pixels."""
+    return values[:, None, None, None]

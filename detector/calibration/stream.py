@@ -1,0 +1,97 @@
+"""An endless stream of clean images and fresh proxies to learn from."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
+from torch.nn import functional
+
+from detector.calibration.proxies import ProxySettings, make_proxies
+from detector.potentials import margin
+from detector.types import CalibrationError, Classifier, Images, LabelledImages, StoredImages, to_pixels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StreamSettings:
+    """How a batch is drawn.
+
+    Attributes:
+        images: clean images a batch.
+        sources: images that proxies are tried on; those that succeed make up the batch.
+        crop_padding: largest random shift, in pixels.
+        flip: whether images are mirrored at random.
+    """
+
+    images: int = 40
+    sources: int = 56
+    crop_padding: int = 2
+    flip: bool = True
+    proxies: ProxySettings = dataclasses.field(default_factory=ProxySettings)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Clean images that the classifier gets right, and proxies that it gets wrong."""
+
+    clean: Images
+    proxies: Images
+
+
+@torch.no_grad()
+def correctly_classified(
+    classifier: Classifier, data: LabelledImages, chunk: int
+) -> tuple[LabelledImages, Float[Tensor, " image"]]:
+    """The images whose label the classifier gets right, and their margins in logits."""
+    margins, correct = [], []
+    for start in range(0, len(data), chunk):
+        part = data[start : start + chunk]
+        logits = classifier(to_pixels(part.images, classifier.device)).logits.cpu()
+        predicted = logits.argmax(1)
+        correct.append(predicted == part.labels)
+        margins.append(margin(logits, predicted))
+    chosen = torch.cat(correct).nonzero()[:, 0]
+    if len(chosen) < 2:
+        raise CalibrationError(
+            f"the classifier gets {len(chosen)} of {len(data)} held-out images right, too few to learn from; "
+            "check labels, preprocessing and normalisation"
+        )
+    return data[chosen], torch.cat(margins)[chosen]
+
+
+def stream(
+    classifier: Classifier, data: LabelledImages, settings: StreamSettings, generator: Generator, chunk: int
+) -> Iterator[Batch]:
+    """Draw batches for ever. Every batch costs about `3 × sources × steps + images` forward equivalents."""
+    sources, margins = correctly_classified(classifier, data, chunk)
+    while True:
+        clean_drawn = torch.randint(len(sources), (settings.images,), generator=generator)
+        drawn = torch.randint(len(sources), (settings.sources,), generator=generator)
+        clean = _varied(sources.images[clean_drawn], settings, generator)
+        tried = _varied(sources.images[drawn], settings, generator)
+        labels = sources.labels[drawn].to(classifier.device)
+        pixels = to_pixels(tried, classifier.device)
+        parts = zip(torch.split(pixels, chunk), torch.split(labels, chunk), strict=True)
+        made = [make_proxies(classifier, images, own, margins, settings.proxies, generator) for images, own in parts]
+        proxies = torch.cat([attacked[succeeded] for attacked, succeeded in made])[: settings.images]
+        yield Batch(clean=to_pixels(clean, classifier.device), proxies=proxies)
+
+
+def _varied(images: StoredImages, settings: StreamSettings, generator: Generator) -> StoredImages:
+    """Randomly shifted, and mirrored where that leaves the meaning alone."""
+    n_images, _, height, width = images.shape
+    padding = settings.crop_padding
+    if padding:
+        padded = functional.pad(images.float(), (padding,) * 4, mode="reflect").to(torch.uint8)
+        offsets = torch.randint(0, 2 * padding + 1, (n_images, 2), generator=generator).tolist()
+        images = torch.stack(
+            [
+                image[:, top : top + height, left : left + width]
+                for image, (top, left) in zip(padded, offsets, strict=True)
+            ]
+        )
+    if settings.flip:
+        mirrored = torch.rand(n_images, generator=generator) < 0.5
+        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+    return images

@@ -1,0 +1,189 @@
+"""From images to verdicts. Nothing else decides."""
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from detector.bundle import Bundle
+from detector.paths import barrier_height
+from detector.profiles import PathEvidence, PathProfiler
+from detector.types import (
+    Classifier,
+    ImageError,
+    Images,
+    ProgressCallback,
+    no_progress,
+)
+from detector.verdict import Decision, Outcome, Verdict
+
+PIXELS_PER_PASS = 2**18
+"""Pixels in one forward pass: 256 waypoints of 32×32, 5 of 224×224. More does not run faster on a CPU."""
+
+
+def waypoints_per_pass(input_shape: tuple[int, int, int], pixels_per_pass: int = PIXELS_PER_PASS) -> int:
+    """How many images of this shape make up one forward pass; at least one."""
+    return max(1, pixels_per_pass // (input_shape[1] * input_shape[2]))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What the detector knows about some images before it decides.
+
+    Attributes:
+        paths: what the paths show.
+        scores: log-odds of the head, shape (image,).
+        profiles: cross-entropy in nats from image to prototype, shape (image, prototype, waypoint), ends included.
+    """
+
+    paths: PathEvidence
+    scores: Float[Tensor, " image"]
+    profiles: Float[Tensor, "image prototype waypoint"]
+
+
+class Detector:
+    """Judges images for one classifier with one bundle.
+
+    Args:
+        classifier: the network that is guarded; its digest must be the bundle's.
+        bundle: what calibration made.
+        false_positive_rate: share of clean images that may be flagged.
+        pixels_per_pass: bound on the size of a forward pass; memory follows it, not the number of images.
+
+    Raises:
+        BundleError: the bundle belongs to another classifier.
+        CalibrationError: the bundle's calibration images cannot support the rate.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        bundle: Bundle,
+        false_positive_rate: float = 0.05,
+        pixels_per_pass: int = PIXELS_PER_PASS,
+    ) -> None:
+        bundle.check_classifier(classifier)
+        bundle.conformal.require(false_positive_rate)
+        device = classifier.device
+        self.classifier = classifier
+        self.bundle = bundle
+        self.false_positive_rate = false_positive_rate
+        self._profiler = PathProfiler(
+            classifier=classifier, gaussians={name: fit.to(device) for name, fit in bundle.gaussians.items()}
+        )
+        self._prototypes = bundle.prototypes.pixels().to(device)
+        self._prototype_profiles = bundle.prototype_profiles.to(device)
+        self._mixing = bundle.mixing.to(device)
+        # Modules move in place, and the bundle may serve detectors on other devices too.
+        self._head = copy.deepcopy(bundle.head).to(device)
+        n_per_image = max(1, bundle.forward_equivalents - 1)
+        self._chunk = max(1, waypoints_per_pass(classifier.input_shape, pixels_per_pass) // n_per_image)
+
+    def inspect(self, images: Images, progress: ProgressCallback = no_progress) -> list[Verdict]:
+        """Judge images with pixels in [0, 1]; one verdict each, in order, none depending on the others.
+
+        Raises:
+            ImageError: the images have another shape than the classifier takes, or pixels outside [0, 1].
+        """
+        self._check(images)
+        verdicts: list[Verdict] = []
+        for part in torch.split(images, self._chunk) if len(images) else ():
+            verdicts += self._judge(self.measure(part))
+            progress("inspecting images", len(verdicts), len(images))
+        return verdicts
+
+    @torch.no_grad()
+    def measure(self, images: Images) -> Evidence:
+        """Evidence and score of one chunk of images, before any decision."""
+        pixels = images.to(device=self.classifier.device, dtype=torch.float32)
+        paths = self._profiler.measure(pixels, self._prototypes, self._mixing)
+        ends = self._prototype_profiles[paths.labels]
+        return Evidence(
+            paths=paths,
+            scores=self._head(paths.features),
+            profiles=torch.cat([paths.profiles, ends[:, :, None]], 2),
+        )
+
+    def _check(self, images: Images) -> None:
+        shape = tuple(images.shape[1:])
+        if shape != self.classifier.input_shape:
+            raise ImageError(
+                f"images of shape {shape} (channel, height, width) came where the classifier takes "
+                f"{self.classifier.input_shape}; resize or convert them first"
+            )
+        if len(images) and not ((images >= 0) & (images <= 1) | images.isnan()).all():
+            raise ImageError(
+                f"pixels lie between {images.min():.3g} and {images.max():.3g}; "
+                "give them in [0, 1], before any normalisation"
+            )
+
+    def _judge(self, evidence: Evidence) -> list[Verdict]:
+        paths = evidence.paths
+        p_values = self.bundle.conformal.p_values(evidence.scores).tolist()
+        suspects = suspected_labels(paths).tolist()
+        available = self.bundle.prototypes.available.tolist()
+        scores, profiles = evidence.scores.tolist(), evidence.profiles.cpu()
+        is_finite = _is_finite(evidence).tolist()
+        verdicts = []
+        for index, label in enumerate(paths.labels.tolist()):
+            if not is_finite[index]:
+                verdicts.append(self._undecided(label, Outcome.NON_FINITE))
+            elif not available[label]:
+                verdicts.append(self._undecided(label, Outcome.NO_PROTOTYPE))
+            else:
+                verdicts.append(self._decided(label, scores[index], p_values[index], suspects[index], profiles[index]))
+        return verdicts
+
+    def _decided(self, label: int, score: float, p_value: float, suspect: int, profiles: Tensor) -> Verdict:
+        is_flagged = p_value <= self.false_positive_rate
+        barrier, prototype, profile = _lowest(profiles)
+        return Verdict(
+            decision=Decision.ADVERSARIAL if is_flagged else Decision.CLEAN,
+            label=label,
+            score=score,
+            p_value=p_value,
+            false_positive_rate=self.false_positive_rate,
+            barrier=barrier,
+            prototype=prototype,
+            suspected_label=suspect if is_flagged else None,
+            outcome=Outcome.DECIDED,
+            profile=tuple(profile),
+        )
+
+    def _undecided(self, label: int, outcome: Outcome) -> Verdict:
+        return Verdict(
+            decision=Decision.UNDECIDED,
+            label=label,
+            score=None,
+            p_value=None,
+            false_positive_rate=self.false_positive_rate,
+            barrier=None,
+            prototype=None,
+            suspected_label=None,
+            outcome=outcome,
+            profile=(),
+        )
+
+
+def suspected_labels(paths: PathEvidence) -> Tensor:
+    """The label that gains most on the predicted one along the paths, shape (image,)."""
+    standing = paths.logits + paths.takeover
+    return standing.scatter(1, paths.labels[:, None], -torch.inf).argmax(1)
+
+
+def _is_finite(evidence: Evidence) -> Tensor:
+    """Whether everything that a verdict reports is a number, shape (image,)."""
+    parts = (evidence.scores[:, None], evidence.paths.logits, evidence.profiles.flatten(1))
+    return torch.cat(parts, 1).isfinite().all(1)
+
+
+def _lowest(profiles: Float[Tensor, "prototype waypoint"]) -> tuple[float | None, int | None, Sequence[float]]:
+    """Barrier, index and profile of the lowest path; nothing where there are no paths."""
+    if len(profiles) == 0:
+        return None, None, ()
+    barriers = barrier_height(profiles)
+    prototype = int(barriers.argmin())
+    return float(barriers[prototype]), prototype, profiles[prototype].tolist()

@@ -1,0 +1,92 @@
+"""Tables of a page: how numbers are written, and by what a column is sorted."""
+
+import dataclasses
+import math
+import re
+
+Value = str | float | int | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of a page.
+
+    Attributes:
+        title: its caption.
+        columns: heading of each column.
+        rows: as many cells each as there are columns; None stands for a figure that does not exist.
+        note: what the figures mean; may be empty.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    note: str
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"table {self.title!r} has {len(self.columns)} columns, but a row of {len(row)}: {row}"
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A cell as it is shown, and the number it is sorted by, if it has one."""
+
+    text: str
+    sort_key: float | None
+
+
+_LEADING_NUMBER = re.compile(r"[+−-]?\d+(\.\d+)?")
+
+
+def numeric_columns(table: Table) -> tuple[bool, ...]:
+    """For each column, whether every cell that exists is a number or text that starts with one."""
+    return tuple(
+        any(values) and all(values)
+        for values in ([_number(row[i]) is not None for row in table.rows if row[i] is not None] for i in _span(table))
+    )
+
+
+def body_rows(table: Table) -> list[list[Cell]]:
+    """The cells of each row; the floats of one column share their decimals, so that they align."""
+    decimals = [decimals_for([row[i] for row in table.rows]) for i in _span(table)]
+    return [
+        [Cell(cell_text(value, places), _number(value)) for value, places in zip(row, decimals, strict=True)]
+        for row in table.rows
+    ]
+
+
+def decimals_for(values: list[Value]) -> int:
+    """Decimals that show the largest float with three digits; 1 itself counts as 1.000, as shares do."""
+    largest = max((abs(value) for value in values if isinstance(value, float) and math.isfinite(value)), default=0.0)
+    return min(6, max(0, 3 - math.ceil(math.log10(largest)))) if largest > 0 else 3
+
+
+def cell_text(value: Value, decimals: int) -> str:
+    """One cell as it is read."""
+    match value:
+        case None:
+            return "–"
+        case str():
+            return value
+        case float() if math.isinf(value):
+            return "∞" if value > 0 else "−∞"
+        case float():
+            return f"{value:.{decimals}f}".replace("-", "−")
+        case _:
+            # A narrow no-break space keeps the thousands together.
+            return f"{value:,}".replace(",", "\u202f").replace("-", "−")
+
+
+def _span(table: Table) -> range:
+    return range(len(table.columns))
+
+
+def _number(value: Value) -> float | None:
+    if not isinstance(value, str):
+        return None if value is None or math.isnan(value) else float(value)
+    found = _LEADING_NUMBER.match(value)
+    return float(found[0].replace("−", "-")) if found else None

@@ -1,0 +1,108 @@
+"""Makes the prototypes of every label, by kind."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Generator, Tensor
+
+from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
+from detector.prototypes.selection import candidates_by_label, medoids, spread_out
+from detector.prototypes.synthesis import VisualisationSettings, feature_visualised, grey_images, noise_images
+from detector.types import Classifier, Images, LabelledImages, ProgressCallback, StoredImages
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """What prototypes are made from.
+
+    Attributes:
+        labels: those that get prototypes.
+        chunk: images in one forward pass.
+    """
+
+    classifier: Classifier
+    references: LabelledImages
+    labels: tuple[int, ...]
+    n_prototypes: int
+    visualisation: VisualisationSettings
+    generator: Generator
+    chunk: int
+    progress: ProgressCallback
+
+    @property
+    def n_wanted(self) -> int:
+        """Prototypes in all."""
+        return len(self.labels) * self.n_prototypes
+
+
+def make_prototypes(kind: PrototypeKind, workshop: Workshop) -> PrototypeSet:
+    """The same number of prototypes for each label in the workshop; learned ones start feature-visualised.
+
+    Raises:
+        CalibrationError: real ones are asked for, and the classifier gets no reference image right.
+    """
+    n_labels = len(workshop.classifier.labels)
+    made = _MAKERS[kind](workshop)
+    n_prototypes = 0 if kind is PrototypeKind.NONE else workshop.n_prototypes
+    images = torch.zeros((n_labels, n_prototypes, *workshop.classifier.input_shape), dtype=torch.uint8)
+    images[list(workshop.labels)] = made.view(len(workshop.labels), n_prototypes, *workshop.classifier.input_shape)
+    available = torch.zeros(n_labels, dtype=torch.bool)
+    available[list(workshop.labels)] = True
+    return PrototypeSet(images=images, available=available, kinds=(kind,) * n_prototypes)
+
+
+def _real(workshop: Workshop) -> StoredImages:
+    return _chosen(workshop, lambda candidates: spread_out(candidates, workshop.n_prototypes))
+
+
+def _medoid(workshop: Workshop) -> StoredImages:
+    return _chosen(workshop, lambda candidates: medoids(candidates, workshop.n_prototypes, workshop.generator))
+
+
+def _chosen(workshop: Workshop, choose: Callable[..., Tensor]) -> StoredImages:
+    found = candidates_by_label(workshop.classifier, workshop.references, workshop.chunk)
+    return torch.cat([workshop.references.images[choose(found[label])] for label in workshop.labels])
+
+
+def _other_label(workshop: Workshop) -> StoredImages:
+    """Real prototypes, each given to the label after its own."""
+    own = _real(workshop).view(len(workshop.labels), workshop.n_prototypes, *workshop.classifier.input_shape)
+    return own.roll(1, 0).flatten(0, 1)
+
+
+def _visualised(workshop: Workshop) -> StoredImages:
+    labels = torch.tensor(workshop.labels).repeat_interleave(workshop.n_prototypes)
+    made = feature_visualised(
+        workshop.classifier, labels, workshop.visualisation, workshop.generator, workshop.chunk, workshop.progress
+    )
+    return to_stored(made)
+
+
+def _noise(workshop: Workshop) -> StoredImages:
+    return to_stored(noise_images(workshop.n_wanted, workshop.classifier.input_shape, workshop.generator))
+
+
+def _grey(workshop: Workshop) -> StoredImages:
+    return to_stored(grey_images(workshop.n_wanted, workshop.classifier.input_shape))
+
+
+def _none(workshop: Workshop) -> StoredImages:
+    return torch.zeros((0, *workshop.classifier.input_shape), dtype=torch.uint8)
+
+
+def to_stored(images: Images) -> StoredImages:
+    """Pixels in [0, 1] rounded to bytes."""
+    return (images * 255).round().to(torch.uint8).cpu()
+
+
+_MAKERS: Mapping[PrototypeKind, Callable[[Workshop], StoredImages]] = {
+    PrototypeKind.REAL: _real,
+    PrototypeKind.MEDOID: _medoid,
+    PrototypeKind.FEATURE_VISUALISED: _visualised,
+    PrototypeKind.LEARNED: _visualised,
+    PrototypeKind.NOISE: _noise,
+    PrototypeKind.GREY: _grey,
+    PrototypeKind.OTHER_LABEL: _other_label,
+    PrototypeKind.NONE: _none,
+}

@@ -1,0 +1,77 @@
+"""The images at the far end of the paths, whatever way they were made."""
+
+import dataclasses
+import enum
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from detector.types import DetectorError, Labels
+
+
+class PrototypeKind(enum.StrEnum):
+    """How prototypes are made. The last four are controls that the others have to beat."""
+
+    REAL = "real"
+    MEDOID = "medoid"
+    FEATURE_VISUALISED = "feature-visualised"
+    LEARNED = "learned"
+    NOISE = "noise"
+    GREY = "grey"
+    OTHER_LABEL = "other-label"
+    NONE = "none"
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether the prototypes hold no pixel of anybody's image, so that a bundle with them may be given away."""
+        return self in _SYNTHETIC
+
+
+_SYNTHETIC = {
+    PrototypeKind.FEATURE_VISUALISED,
+    PrototypeKind.LEARNED,
+    PrototypeKind.NOISE,
+    PrototypeKind.GREY,
+    PrototypeKind.NONE,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PrototypeSet:
+    """The same number of prototypes for every label, stored as files store images.
+
+    Attributes:
+        images: shape (label, prototype, channel, height, width), 0 to 255.
+        available: shape (label,); false for labels that calibration saw no image of.
+        kinds: how each prototype of a label was made, in order.
+    """
+
+    images: UInt8[Tensor, "label prototype channel height width"]
+    available: Tensor
+    kinds: tuple[PrototypeKind, ...]
+
+    def __post_init__(self) -> None:
+        n_labels, n_prototypes = self.images.shape[:2]
+        if self.available.shape != (n_labels,) or len(self.kinds) != n_prototypes:
+            raise DetectorError(
+                f"prototypes for {n_labels} labels, {n_prototypes} each, came with {tuple(self.available.shape)} "
+                f"availabilities and {len(self.kinds)} kinds; give one availability a label and one kind a prototype"
+            )
+
+    @property
+    def n_prototypes(self) -> int:
+        """Prototypes of each label."""
+        return self.images.shape[1]
+
+    def pixels(self) -> Float[Tensor, "label prototype channel height width"]:
+        """All prototypes with pixels in [0, 1]."""
+        return self.images.float() / 255
+
+    def for_labels(self, labels: Labels) -> Float[Tensor, "image prototype channel height width"]:
+        """The prototypes that belong to each label, pixels in [0, 1]."""
+        return self.images[labels].float() / 255
+
+    def to(self, device: torch.device) -> "PrototypeSet":
+        """The same set on another device."""
+        return dataclasses.replace(self, images=self.images.to(device), available=self.available.to(device))

@@ -1,0 +1,75 @@
+"""A small bundle for the toy classifier, made once."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from detector.bundle import Bundle
+from detector.calibration import CalibrationSettings, Provenance, calibrate
+from detector.calibration.fitting import FittingSettings
+from detector.calibration.learning import LearningSettings
+from detector.calibration.proxies import ProxySettings
+from detector.calibration.stream import StreamSettings
+from detector.prototypes.synthesis import VisualisationSettings
+from detector.types import LabelledImages
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> CalibrationSettings:
+    """Seconds' worth of calibration; quarters keep their place, so images are neither mirrored nor shifted."""
+    return CalibrationSettings(
+        n_prototypes=2,
+        hidden=(8,),
+        false_positive_rates=(0.05,),
+        stream=StreamSettings(
+            images=20,
+            sources=40,
+            crop_padding=0,
+            flip=False,
+            proxies=ProxySettings(smallest_radius=0.02, largest_radius=0.2),
+        ),
+        learning=LearningSettings(steps=5, standardising_batches=2),
+        fitting=FittingSettings(batches=10, epochs=30),
+        visualisation=VisualisationSettings(steps=10, jitter=0),
+    )
+
+
+@pytest.fixture
+def calibrated(
+    corners: Any, corner_images: Callable[..., LabelledImages], tiny_settings: CalibrationSettings
+) -> Callable[..., Bundle]:
+    """Calibrates `corners` anew."""
+
+    def run(settings: CalibrationSettings = tiny_settings, classifier: Any = corners, **arguments: Any) -> Bundle:
+        given = {
+            "references": corner_images(60, seed=1),
+            "held_out": corner_images(240, seed=2),
+            "settings": settings,
+            "provenance": Provenance(classifier="corners", preprocessing={"height": 4}),
+        }
+        return calibrate(classifier, **(given | arguments))
+
+    return run
+
+
+_BUNDLES: list[Bundle] = []
+
+
+@pytest.fixture
+def bundle(calibrated: Callable[..., Bundle]) -> Bundle:
+    """The same bundle for every test; none may change it."""
+    if not _BUNDLES:
+        _BUNDLES.append(calibrated())
+    return _BUNDLES[0]
+
+
+@pytest.fixture
+def untouched_randomness() -> Any:
+    """Fails the test that leaves the global generators of torch or numpy in another state."""
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    yield
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.array_equal(np.random.get_state()[1], numpy_state)
