@@ -1,0 +1,112 @@
+"""From what a user calls a bundle to a detector that is ready to inspect."""
+
+import dataclasses
+import logging
+from pathlib import Path
+
+import detector
+from detector.bundle import Bundle, is_bundle
+from detector.detector import Detector
+from models.loaded import LoadedClassifier
+from models.preprocessing import Preprocessing
+from models.registry import load_classifier, names
+from service.devices import choose_device
+from service.errors import InputError
+
+SHIPPED_BUNDLES = Path(detector.__file__).parent / "bundles"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassifierChoice:
+    """Which classifier to take where a bundle's own name for it does not say enough.
+
+    Attributes:
+        name_or_spec: a registered name, or the path of a SPEC.toml; by default the name in the bundle.
+        weights: a weight file in place of the classifier's own.
+        device: a torch device; by default CUDA where there is one.
+    """
+
+    name_or_spec: str | None = None
+    weights: Path | None = None
+    device: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OpenedDetector:
+    """A detector with what is needed to feed it and to name its labels."""
+
+    detector: Detector
+    preprocessing: Preprocessing
+    labels: tuple[str, ...]
+
+
+def shipped_names() -> tuple[str, ...]:
+    """Names of the bundles that came with this installation."""
+    if not SHIPPED_BUNDLES.is_dir():
+        return ()
+    return tuple(sorted(folder.name for folder in SHIPPED_BUNDLES.iterdir() if is_bundle(folder)))
+
+
+def open_bundle(name: str) -> Bundle:
+    """Load a bundle by the name of a shipped one or by its folder.
+
+    Raises:
+        InputError: there is neither.
+        BundleError: it is damaged, or too new.
+    """
+    folder = Path(name)
+    if name in shipped_names():
+        if is_bundle(folder):
+            logger.info("taking the shipped bundle %s; write ./%s for the folder of that name", name, name)
+        return Bundle.load(SHIPPED_BUNDLES / name)
+    if not folder.is_dir():
+        raise InputError(
+            f"there is no bundle {name!r}; give the folder of one, "
+            f"or the name of a shipped one ({', '.join(shipped_names()) or 'none came with this installation'})"
+        )
+    return Bundle.load(folder)
+
+
+def open_classifier(bundle: Bundle, choice: ClassifierChoice) -> LoadedClassifier:
+    """Load the classifier that a bundle was calibrated for.
+
+    Raises:
+        InputError: the bundle names a classifier that is not registered and no spec is given, or the classifier's
+            preprocessing is not the bundle's.
+        ModelError: the classifier cannot be loaded.
+    """
+    name = choice.name_or_spec
+    if name is None:
+        name = bundle.record.classifier
+        if name not in names():
+            raise InputError(
+                f"the bundle was calibrated for {name!r}, which is not a registered classifier; "
+                "add --classifier with the SPEC.toml that it was made from"
+            )
+    loaded = load_classifier(name, device=choose_device(choice.device), weights=choice.weights)
+    bundle.check_classifier(loaded.classifier)
+    # No part of the digest, yet another crop gives other pixels and so other false-positive rates.
+    if loaded.preprocessing != Preprocessing.from_dict(bundle.record.preprocessing):
+        raise InputError(
+            f"the bundle was calibrated with the preprocessing {bundle.record.preprocessing}, and {name} has "
+            f"{loaded.preprocessing.to_dict()}; restore it, or calibrate again"
+        )
+    return loaded
+
+
+def open_detector(name: str, *, false_positive_rate: float, choice: ClassifierChoice) -> OpenedDetector:
+    """Load a bundle and its classifier.
+
+    Raises:
+        InputError, BundleError, ModelError: either cannot be had; see `open_bundle` and `open_classifier`.
+        CalibrationError: the bundle cannot support the false-positive rate.
+    """
+    bundle = open_bundle(name)
+    loaded = open_classifier(bundle, choice)
+    return OpenedDetector(
+        detector=Detector(loaded.classifier, bundle, false_positive_rate),
+        preprocessing=loaded.preprocessing,
+        labels=tuple(bundle.record.labels),
+    )

@@ -1,0 +1,65 @@
+"""isthmus calibrate."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.options import IMAGE_SET, Device, Download, Json, PresetName, PrototypeName, Weights
+
+
+def run(
+    *,
+    classifier: Annotated[
+        str, typer.Option("--classifier", metavar="NAME|SPEC.toml", help="A registered classifier, or a spec of one.")
+    ],
+    images: Annotated[
+        str, typer.Option("--images", metavar="TRAIN", help=f"Images the classifier was trained on. {IMAGE_SET}")
+    ],
+    held_out: Annotated[str, typer.Option("--held-out", metavar="HELDOUT", help="Images that it was not trained on.")],
+    out: Annotated[Path, typer.Option("--out", metavar="BUNDLE", help="The folder that becomes the bundle.")],
+    weights: Weights = None,
+    preset: Annotated[PresetName, typer.Option("--preset", help="How much work to put in.")] = PresetName.DEFAULT,
+    prototypes: Annotated[
+        PrototypeName | None,
+        typer.Option("--prototypes", help="Where paths end; by default as the preset says.", show_default=False),
+    ] = None,
+    false_positive_rate: Annotated[
+        list[float] | None,
+        typer.Option("--false-positive-rate", help="A rate the bundle must support; repeatable.", show_default=False),
+    ] = None,
+    reserve: Annotated[
+        float | None,
+        typer.Option(
+            "--reserve",
+            min=0,
+            max=1,
+            help="Share of the held-out images that calibration leaves alone.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, help="One seed gives one bundle.", show_default=False)
+    ] = None,
+    device: Device = None,
+    download: Download = False,
+    json: Json = False,
+) -> None:
+    """Make a bundle for a classifier: prototypes, statistics, head and thresholds."""
+    from service.calibration import CalibrationRequest, run_calibration  # noqa: PLC0415
+
+    request = CalibrationRequest(
+        classifier=classifier,
+        weights=weights,
+        images=images,
+        held_out=held_out,
+        out=out,
+        preset=preset,
+        prototypes=prototypes,
+        false_positive_rates=tuple(false_positive_rate or ()),
+        reserve=reserve,
+        seed=seed,
+        device=device,
+        download=download,
+    )
+    run_calibration(request, json=json)

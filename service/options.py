@@ -1,0 +1,80 @@
+"""Options that several commands share, and the closed sets among them.
+
+Nothing here imports torch: these are read when a user asks for help.
+"""
+
+import enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_BUNDLE = "cifar10-resnet20"
+
+IMAGE_SET = "A folder of class folders, an .npz, a Parquet file, or cifar10, cifar10:train, cifar10:test."
+
+
+class PresetName(enum.StrEnum):
+    """The detector's presets, by their names."""
+
+    FAST = "fast"
+    DEFAULT = "default"
+    THOROUGH = "thorough"
+
+
+class PrototypeName(enum.StrEnum):
+    """The detector's kinds of prototypes, by their names."""
+
+    REAL = "real"
+    MEDOID = "medoid"
+    FEATURE_VISUALISED = "feature-visualised"
+    LEARNED = "learned"
+    NOISE = "noise"
+    GREY = "grey"
+    OTHER_LABEL = "other-label"
+    NONE = "none"
+
+
+class FailOn(enum.StrEnum):
+    """What a verdict must be for the command to fail."""
+
+    ADVERSARIAL = "adversarial"
+
+
+class DemoData(enum.StrEnum):
+    """What the demonstration runs on."""
+
+    DIGITS = "digits"
+    CIFAR10 = "cifar10"
+
+
+Device = Annotated[
+    str | None,
+    typer.Option("--device", help="cpu, cuda, cuda:1 …; by default CUDA where there is one.", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, and nothing else.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="One seed gives one result.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="Clean images that each attack is run on.")]
+Download = Annotated[bool, typer.Option("--download", help="Allow cifar10 to be fetched from the internet.")]
+Bundle = Annotated[
+    str, typer.Option("--bundle", metavar="BUNDLE", help="A bundle's folder, or the name of a shipped one.")
+]
+FalsePositiveRate = Annotated[
+    float,
+    typer.Option("--false-positive-rate", help="Share of clean images that may be flagged, between 0 and 1."),
+]
+ClassifierSpec = Annotated[
+    str | None,
+    typer.Option(
+        "--classifier",
+        metavar="NAME|SPEC.toml",
+        help="By default the one named in the bundle; a SPEC.toml must be given again.",
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights", metavar="FILE", help="A weight file in place of the classifier's own.", show_default=False
+    ),
+]

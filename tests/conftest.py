@@ -1,0 +1,117 @@
+"""Classifiers whose answers are known on paper."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+from detector.types import LabelledImages
+
+torch.set_num_threads(1)
+
+LINEAR_WEIGHTS = (3.0, -4.0, 0.0, 12.0)
+"""Of length 13."""
+
+QUADRANTS = ((slice(0, 2), slice(0, 2)), (slice(0, 2), slice(2, 4)), (slice(2, 4), slice(0, 2)), (slice(2, 4),) * 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class ToyOutputs:
+    logits: Tensor
+    representations: Mapping[str, Tensor]
+
+
+class Toy:
+    """A classifier made of functions of the pixels; remembers how many images each forward pass had."""
+
+    def __init__(
+        self,
+        logits: Callable[[Tensor], Tensor],
+        *,
+        n_labels: int,
+        input_shape: tuple[int, int, int],
+        representations: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+        name: str = "toy",
+    ) -> None:
+        self.logits = logits
+        self.labels = tuple("abcdefghij"[:n_labels])
+        self.input_shape = input_shape
+        self.device = torch.device("cpu")
+        self.representations = representations or {"pixels": lambda pixels: pixels.flatten(1)}
+        self.name = name
+        self.batches: list[int] = []
+
+    def __call__(self, pixels: Tensor) -> ToyOutputs:
+        self.batches.append(len(pixels))
+        return ToyOutputs(self.logits(pixels), {name: part(pixels) for name, part in self.representations.items()})
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.name.encode()).hexdigest()
+
+
+def quadrant_means(pixels: Tensor) -> Tensor:
+    """Mean brightness of the four quarters of images of 4×4 pixels, shape (image, quarter)."""
+    return torch.stack([pixels[:, 0, rows, columns].mean((1, 2)) for rows, columns in QUADRANTS], 1)
+
+
+@pytest.fixture
+def toy() -> type[Toy]:
+    return Toy
+
+
+@pytest.fixture
+def linear() -> Toy:
+    """Logits (0, w·x − 5.5) on images of 2×2 pixels with |w| = 13: the boundary is a plane through mid-grey."""
+
+    def logits(pixels: Tensor) -> Tensor:
+        score = pixels.flatten(1) @ pixels.new_tensor(LINEAR_WEIGHTS) - 5.5
+        return torch.stack([torch.zeros_like(score), score], 1)
+
+    return Toy(logits, n_labels=2, input_shape=(1, 2, 2))
+
+
+@pytest.fixture
+def radial() -> Toy:
+    """On images of two pixels: label 1 within a quarter of the middle (½, ½), label 0 outside; logits 20·(d², r²)."""
+
+    def logits(pixels: Tensor) -> Tensor:
+        squared = (pixels.flatten(1) - 0.5).square().sum(1)
+        return torch.stack([20 * squared, torch.full_like(squared, 20 * 0.25**2)], 1)
+
+    return Toy(logits, n_labels=2, input_shape=(1, 1, 2))
+
+
+@pytest.fixture
+def corners() -> Toy:
+    """The label is the brightest quarter of an image of 4×4 pixels; its logit is 40 times its mean."""
+    return make_corners()
+
+
+def make_corners() -> Toy:
+    return Toy(
+        lambda pixels: 40 * quadrant_means(pixels),
+        n_labels=4,
+        input_shape=(1, 4, 4),
+        representations={"map": lambda pixels: torch.cat([pixels, pixels.square()], 1), "means": quadrant_means},
+        name="corners",
+    )
+
+
+@pytest.fixture
+def corner_images() -> Callable[..., LabelledImages]:
+    return make_corner_images
+
+
+def make_corner_images(n_images: int, seed: int) -> LabelledImages:
+    """Dim noise with one quarter brighter by 2 to 20 %, all distinct, most of them easily told by `corners`."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n_images) % 4
+    pixels = 0.3 + 0.1 * torch.rand(n_images, 1, 4, 4, generator=generator)
+    boosts = 0.02 + 0.18 * torch.rand(n_images, generator=generator)
+    for image, label, boost in zip(pixels, labels.tolist(), boosts, strict=True):
+        rows, columns = QUADRANTS[label]
+        image[0, rows, columns] += boost
+    return LabelledImages(images=(pixels * 255).round().to(torch.uint8), labels=labels)

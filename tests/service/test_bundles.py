@@ -1,0 +1,99 @@
+from types import SimpleNamespace
+
+import pytest
+
+from detector.types import BundleError
+from service import bundles
+from service.bundles import ClassifierChoice, open_bundle, open_classifier, shipped_names
+from service.errors import InputError
+
+
+@pytest.fixture
+def loads(monkeypatch):
+    """The folders that were to be loaded."""
+    asked = []
+    monkeypatch.setattr(bundles.Bundle, "load", asked.append)
+    return asked
+
+
+def make_bundle(folder):
+    folder.mkdir(parents=True)
+    (folder / "bundle.json").write_text("{}")
+    return folder
+
+
+def bundle_for(name, preprocessing):
+    def check_classifier(classifier):
+        if classifier == "other":
+            raise BundleError("calibrated for another")
+
+    return SimpleNamespace(
+        record=SimpleNamespace(classifier=name, preprocessing=preprocessing.to_dict()),
+        check_classifier=check_classifier,
+    )
+
+
+def classifiers(monkeypatch, preprocessing, classifier="the one"):
+    """Stands in for the registry and notes what is asked of it."""
+    asked = []
+
+    def load_classifier(name, *, device, weights):
+        asked.append((name, str(device), weights))
+        return SimpleNamespace(name=name, classifier=classifier, preprocessing=preprocessing)
+
+    monkeypatch.setattr(bundles, "load_classifier", load_classifier)
+    return asked
+
+
+def test_a_shipped_bundle_is_found_by_its_name(tmp_path, monkeypatch, loads):
+    monkeypatch.setattr(bundles, "SHIPPED_BUNDLES", tmp_path)
+    make_bundle(tmp_path / "digits")
+    (tmp_path / "unfinished").mkdir()
+    assert shipped_names() == ("digits",)
+    open_bundle("digits")
+    assert loads == [tmp_path / "digits"]
+
+
+def test_a_shipped_name_means_the_shipped_bundle_wherever_one_stands(tmp_path, monkeypatch, loads, caplog):
+    monkeypatch.setattr(bundles, "SHIPPED_BUNDLES", tmp_path / "shipped")
+    shipped = make_bundle(tmp_path / "shipped" / "digits")
+    make_bundle(tmp_path / "digits")
+    monkeypatch.chdir(tmp_path)
+    with caplog.at_level("INFO", logger="service"):
+        open_bundle("digits")
+        open_bundle("./digits")
+    assert [folder.resolve() for folder in loads] == [shipped, tmp_path / "digits"]
+    assert "write ./digits" in caplog.text
+
+
+def test_a_bundle_that_is_nowhere_is_answered_with_what_there_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundles, "SHIPPED_BUNDLES", tmp_path)
+    make_bundle(tmp_path / "digits")
+    with pytest.raises(InputError, match=r"no bundle 'absent'.*\(digits\)"):
+        open_bundle("absent")
+
+
+def test_the_classifier_is_the_one_that_the_bundle_names(monkeypatch, colour):
+    asked = classifiers(monkeypatch, colour)
+    open_classifier(bundle_for("digits", colour), ClassifierChoice(device="cpu"))
+    assert asked == [("digits", "cpu", None)]
+
+
+def test_a_classifier_that_is_not_registered_needs_its_spec(monkeypatch, colour):
+    asked = classifiers(monkeypatch, colour)
+    with pytest.raises(InputError, match=r"add --classifier with the SPEC\.toml"):
+        open_classifier(bundle_for("mine", colour), ClassifierChoice(device="cpu"))
+    open_classifier(bundle_for("mine", colour), ClassifierChoice(name_or_spec="mine.toml", device="cpu"))
+    assert asked == [("mine.toml", "cpu", None)]
+
+
+def test_a_classifier_that_prepares_images_in_another_way_is_refused(monkeypatch, colour, gray):
+    classifiers(monkeypatch, gray)
+    with pytest.raises(InputError, match="calibrated with the preprocessing"):
+        open_classifier(bundle_for("digits", colour), ClassifierChoice(device="cpu"))
+
+
+def test_a_classifier_with_another_digest_is_refused(monkeypatch, colour):
+    classifiers(monkeypatch, colour, classifier="other")
+    with pytest.raises(BundleError):
+        open_classifier(bundle_for("digits", colour), ClassifierChoice(device="cpu"))

@@ -1,0 +1,48 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from detector.presets import Preset, settings_for
+from detector.prototypes.prototype_set import PrototypeKind
+from service.calibration import CalibrationRequest, refuse_unwritable, settings_of
+from service.errors import InputError
+from service.options import PresetName, PrototypeName
+
+
+def request(**changes):
+    return CalibrationRequest(classifier="digits", images="a", held_out="b", out=Path("c"), **changes)
+
+
+def test_what_is_not_asked_for_is_the_presets():
+    assert settings_of(request(preset=PresetName.FAST)) == settings_for(Preset.FAST)
+
+
+def test_what_is_asked_for_replaces_the_presets():
+    asked = request(seed=7, reserve=0.1, prototypes=PrototypeName.GREY, false_positive_rates=(0.02,))
+    preset = settings_for(Preset.DEFAULT)
+    expected = dataclasses.replace(
+        preset,
+        seed=7,
+        prototype_kind=PrototypeKind.GREY,
+        false_positive_rates=(0.02,),
+        shares=dataclasses.replace(preset.shares, reserved=0.1),
+    )
+    assert settings_of(asked) == expected
+
+
+def test_a_folder_of_something_else_is_refused_before_the_work(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="not a bundle"):
+        refuse_unwritable(tmp_path)
+
+
+def test_a_folder_below_a_file_is_refused_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="cannot be written"):
+        refuse_unwritable(tmp_path / "file" / "bundle")
+
+
+def test_a_new_folder_is_accepted_and_not_made_yet(tmp_path):
+    refuse_unwritable(tmp_path / "new" / "bundle")
+    assert list(tmp_path.iterdir()) == []
