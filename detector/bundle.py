@@ -73,6 +73,7 @@ class Bundle:
         mixing: mixing weights of the interior waypoints, shape (waypoint,).
         gaussians: typical representations, by block.
         head: judges the evidence.
+        claim_weights: how much each claim counts towards the suspected label, shape (claim,).
         conformal: scores of clean images.
         prototype_profiles: cross-entropy of each prototype for its own label, in nats, shape (label, prototype).
         used_images: first 8 bytes of the sha256 of each image that calibration saw, shape (image, 8), uint8.
@@ -86,6 +87,7 @@ class Bundle:
         mixing: Tensor,
         gaussians: Mapping[str, LabelGaussians],
         head: Head,
+        claim_weights: Tensor,
         conformal: ConformalScores,
         prototype_profiles: Tensor,
         used_images: Tensor,
@@ -95,6 +97,7 @@ class Bundle:
         self.mixing = mixing
         self.gaussians = dict(gaussians)
         self.head = head
+        self.claim_weights = claim_weights
         self.conformal = conformal
         self.prototype_profiles = prototype_profiles
         self.used_images = used_images
@@ -137,6 +140,7 @@ class Bundle:
             "prototypes.available": self.prototypes.available,
             "prototypes.profiles": self.prototype_profiles,
             "mixing": self.mixing,
+            "claim_weights": self.claim_weights,
             "conformal.scores": self.conformal.scores,
             "used_images": self.used_images,
         }
@@ -177,6 +181,7 @@ class Bundle:
                 for name in record.blocks
             },
             head=head.eval().requires_grad_(False),
+            claim_weights=tensors["claim_weights"],
             conformal=ConformalScores(tensors["conformal.scores"]),
             prototype_profiles=tensors["prototypes.profiles"],
             used_images=tensors["used_images"],

@@ -44,12 +44,21 @@ class ConformalScores:
         Raises:
             CalibrationError: the rate is not in (0, 1), or below `1 / (n + 1)`, where nothing could ever be flagged.
         """
-        needed = images_needed(false_positive_rate)
-        if len(self.scores) < needed:
-            raise CalibrationError(
-                f"{len(self.scores)} clean calibration images cannot support a false-positive rate of "
-                f"{false_positive_rate}; at least {needed} are needed"
-            )
+        require_images(len(self.scores), false_positive_rate)
+
+
+def require_images(n_images: int, false_positive_rate: float) -> None:
+    """Refuse a rate that so few calibration images cannot support.
+
+    Raises:
+        CalibrationError: the rate is not in (0, 1), or below `1 / (n + 1)`, where nothing could ever be flagged.
+    """
+    needed = images_needed(false_positive_rate)
+    if n_images < needed:
+        raise CalibrationError(
+            f"{n_images} clean calibration images cannot support a false-positive rate of "
+            f"{false_positive_rate}; at least {needed} are needed"
+        )
 
 
 def images_needed(false_positive_rate: float) -> int:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from detector.bundle import Bundle
+from detector.passes import PIXELS_PER_PASS, images_per_pass
 from detector.paths import barrier_height
 from detector.profiles import PathEvidence, PathProfiler
 from detector.types import (
@@ -19,14 +20,6 @@ from detector.types import (
     no_progress,
 )
 from detector.verdict import Decision, Outcome, Verdict
-
-PIXELS_PER_PASS = 2**18
-"""Pixels in one forward pass: 256 waypoints of 32×32, 5 of 224×224. More does not run faster on a CPU."""
-
-
-def waypoints_per_pass(input_shape: tuple[int, int, int], pixels_per_pass: int = PIXELS_PER_PASS) -> int:
-    """How many images of this shape make up one forward pass; at least one."""
-    return max(1, pixels_per_pass // (input_shape[1] * input_shape[2]))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +44,8 @@ class Detector:
         classifier: the network that is guarded; its digest must be the bundle's.
         bundle: what calibration made.
         false_positive_rate: share of clean images that may be flagged.
-        pixels_per_pass: bound on the size of a forward pass; memory follows it, not the number of images.
+        pixels_per_pass: bound on the size of a forward pass, which holds the paths of at least one image; memory
+            follows it, not the number of images.
 
     Raises:
         BundleError: the bundle belongs to another classifier.
@@ -79,8 +73,8 @@ class Detector:
         self._mixing = bundle.mixing.to(device)
         # Modules move in place, and the bundle may serve detectors on other devices too.
         self._head = copy.deepcopy(bundle.head).to(device)
-        n_per_image = max(1, bundle.forward_equivalents - 1)
-        self._chunk = max(1, waypoints_per_pass(classifier.input_shape, pixels_per_pass) // n_per_image)
+        self._claim_weights = bundle.claim_weights.to(device)
+        self._chunk = images_per_pass(classifier.input_shape, bundle.forward_equivalents - 1, pixels_per_pass)
 
     def inspect(self, images: Images, progress: ProgressCallback = no_progress) -> list[Verdict]:
         """Judge images with pixels in [0, 1]; one verdict each, in order, none depending on the others.
@@ -123,7 +117,7 @@ class Detector:
     def _judge(self, evidence: Evidence) -> list[Verdict]:
         paths = evidence.paths
         p_values = self.bundle.conformal.p_values(evidence.scores).tolist()
-        suspects = suspected_labels(paths).tolist()
+        suspects = suspected_labels(paths, self._claim_weights).tolist()
         available = self.bundle.prototypes.available.tolist()
         scores, profiles = evidence.scores.tolist(), evidence.profiles.cpu()
         is_finite = _is_finite(evidence).tolist()
@@ -168,9 +162,9 @@ class Detector:
         )
 
 
-def suspected_labels(paths: PathEvidence) -> Tensor:
-    """The label that gains most on the predicted one along the paths, shape (image,)."""
-    standing = paths.logits + paths.takeover
+def suspected_labels(paths: PathEvidence, claim_weights: Float[Tensor, " claim"]) -> Tensor:
+    """The label, besides the predicted one, whose claims weigh most; shape (image,)."""
+    standing = paths.claims @ claim_weights
     return standing.scatter(1, paths.labels[:, None], -torch.inf).argmax(1)
 
 

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from detector.passes import images_per_pass
 from detector.paths import straight_paths
 from detector.potentials import (
     LabelGaussians,
@@ -35,6 +36,9 @@ class PathEvidence:
             the same for every image.
         takeover: how far each label's logit gains on the predicted one along the paths, averaged over prototypes
             and waypoints, shape (image, label); 0 at the predicted label and where there is no path.
+        claims: what speaks for each label besides the predicted one, shape (image, label, claim): its log-odds at the
+            image, its takeover, and for each block the log-distance to it at the image and the change of that
+            along the paths.
     """
 
     labels: Labels
@@ -42,6 +46,20 @@ class PathEvidence:
     features: Float[Tensor, "image feature"]
     profiles: Float[Tensor, "image prototype waypoint"]
     takeover: Float[Tensor, "image label"]
+    claims: Float[Tensor, "image label claim"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Look:
+    """What single points of input space show.
+
+    Attributes:
+        features: for the label in question, shape (point, 2 × block + 4).
+        distances: log-distance to every label, shape (point, label, block).
+    """
+
+    features: Float[Tensor, "point feature"]
+    distances: Float[Tensor, "point label block"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,48 +87,86 @@ class PathProfiler:
         """
         with torch.no_grad():
             at_image = self.classifier(images)
-            labels = at_image.logits.argmax(1)
-            image_features = self._point_features(at_image, labels)
-            image_profile = cross_entropy(at_image.logits, labels)
+            logits = at_image.logits
+            labels = logits.argmax(1)
+            image_look = self._look(at_image, labels)
+            image_profile = cross_entropy(logits, labels)
         n_images, n_prototypes, n_waypoints = len(images), prototypes.shape[1], len(mixing)
-        if n_prototypes * n_waypoints == 0:
+        n_points = n_prototypes * n_waypoints
+        start_profile = image_profile[:, None, None].expand(-1, n_prototypes, 1)
+        if n_points == 0:
             return PathEvidence(
                 labels=labels,
-                logits=at_image.logits,
-                features=image_features,
-                profiles=image_profile[:, None, None].expand(-1, n_prototypes, 1),
-                takeover=torch.zeros_like(at_image.logits),
+                logits=logits,
+                features=image_look.features,
+                profiles=start_profile.expand(-1, -1, 1 + n_waypoints),
+                takeover=torch.zeros_like(logits),
+                claims=_claims(logits, labels, torch.zeros_like(logits), image_look.distances, image_look.distances),
             )
         starts = images.repeat_interleave(n_prototypes, 0)
         waypoints = straight_paths(starts, prototypes[labels].flatten(0, 1), mixing)
         outputs = self.classifier(waypoints.flatten(0, 1))
-        point_labels = labels.repeat_interleave(n_prototypes * n_waypoints)
-        gains = _gains(outputs.logits, at_image.logits.repeat_interleave(n_prototypes * n_waypoints, 0), point_labels)
-        features = torch.cat([self._point_features(outputs, point_labels), largest_other(gains, point_labels)], 1)
+        point_labels = labels.repeat_interleave(n_points)
+        gains = _gains(outputs.logits, logits.repeat_interleave(n_points, 0), point_labels)
+        look = self._look(outputs, point_labels)
+        features = torch.cat([look.features, largest_other(gains, point_labels)], 1)
         shape = (n_images, n_prototypes, n_waypoints)
         path_features = features.view(*shape, -1).permute(0, 2, 3, 1).flatten(1, 2)
         profile = cross_entropy(outputs.logits, point_labels).view(shape)
-        start_profile = image_profile[:, None, None].expand(-1, n_prototypes, 1)
+        takeover = gains.view(n_images, n_points, -1).mean(1)
+        path_distances = look.distances.view(n_images, n_points, *look.distances.shape[1:]).mean(1)
         return PathEvidence(
             labels=labels,
-            logits=at_image.logits,
-            features=torch.cat([image_features, _summary(path_features)], 1),
+            logits=logits,
+            features=torch.cat([image_look.features, _summary(path_features)], 1),
             profiles=torch.cat([start_profile, profile], 2),
-            takeover=gains.view(n_images, n_prototypes * n_waypoints, -1).mean(1),
+            takeover=takeover,
+            claims=_claims(logits, labels, takeover, image_look.distances, path_distances),
         )
 
-    def _point_features(self, outputs: Outputs, labels: Labels) -> Float[Tensor, "image feature"]:
-        """What one point of input space shows, for the label in question; shape (image, 2 × block + 4)."""
-        columns = []
+    def split(self, images: Tensor, prototypes: Tensor, mixing: Tensor) -> tuple[Tensor, ...]:
+        """Cut a tensor with one row an image into parts whose paths make up one forward pass each."""
+        return torch.split(images, images_per_pass(self.classifier.input_shape, prototypes.shape[1] * len(mixing)))
+
+    @torch.no_grad()
+    def features(
+        self,
+        images: Images,
+        prototypes: Float[Tensor, "label prototype channel height width"],
+        mixing: Float[Tensor, " waypoint"],
+    ) -> Float[Tensor, "image feature"]:
+        """What the head judges, for any number of images, one forward pass after the other."""
+        parts = self.split(images, prototypes, mixing)
+        return torch.cat([self.measure(part, prototypes, mixing).features for part in parts])
+
+    def _look(self, outputs: Outputs, labels: Labels) -> _Look:
+        """Measure every potential at some points, for the label in question."""
+        columns, all_distances = [], []
         for name, block in blocks_of(outputs.logits, outputs.representations).items():
             distances = self.gaussians[name].log_distances(block)
             own = distances.gather(1, labels[:, None])
             nearest_other = distances.scatter(1, labels[:, None], torch.inf).amin(1, keepdim=True)
             columns += [own, own - nearest_other]
+            all_distances.append(distances)
         logits = outputs.logits
         others = log_odds_against(logits, labels) + logits.gather(1, labels[:, None])[:, 0]
         scalars = [log_cross_entropy(logits, labels), margin(logits, labels), logits.amax(1), others]
-        return torch.cat([*columns, torch.stack(scalars, 1)], 1)
+        return _Look(
+            features=torch.cat([*columns, torch.stack(scalars, 1)], 1),
+            distances=torch.stack(all_distances, 2),
+        )
+
+
+def _claims(
+    logits: Float[Tensor, "image label"],
+    labels: Labels,
+    takeover: Float[Tensor, "image label"],
+    distances: Float[Tensor, "image label block"],
+    path_distances: Float[Tensor, "image label block"],
+) -> Float[Tensor, "image label claim"]:
+    log_odds = logits - logits.gather(1, labels[:, None])
+    own = torch.stack([log_odds, takeover], 2)
+    return torch.cat([own, distances, path_distances - distances], 2)
 
 
 def _gains(

@@ -1,21 +1,22 @@
 """Makes a bundle from image sets that a user names."""
 
 import dataclasses
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from detector.bundle import Bundle, is_bundle
 from detector.calibration import CalibrationSettings, Provenance, calibrate
+from detector.calibration.stream import StreamSettings
 from detector.presets import Preset, settings_for
 from detector.prototypes.prototype_set import PrototypeKind
-from models.registry import load_classifier
+from models.registry import load_classifier, names, registered
 from service.bundle_info import summarise
 from service.console import results, write_json
 from service.devices import choose_device
 from service.errors import InputError
 from service.imagesets import load_image_set
 from service.options import PresetName, PrototypeName
+from service.outputs import require_writable
 from service.progress import progress_bars
 
 
@@ -29,6 +30,9 @@ class CalibrationRequest:
         images, held_out: sources of image sets, the first of which the classifier was trained on.
         out: the folder that becomes the bundle.
         reserve: share of the held-out images that calibration leaves alone.
+        steps, batches: how long prototypes are learned, and how much the head is fitted on.
+        proxy_radius: smallest and largest L∞ size of the proxies, pixels in [0, 1].
+        flip: whether mirrored images mean the same.
     """
 
     classifier: str
@@ -40,6 +44,10 @@ class CalibrationRequest:
     prototypes: PrototypeName | None = None
     false_positive_rates: tuple[float, ...] = ()
     reserve: float | None = None
+    steps: int | None = None
+    batches: int | None = None
+    proxy_radius: tuple[float, float] | None = None
+    flip: bool | None = None
     seed: int | None = None
     device: str | None = None
     download: bool = False
@@ -91,7 +99,26 @@ def settings_of(request: CalibrationRequest) -> CalibrationSettings:
         asked["prototype_kind"] = PrototypeKind(request.prototypes.value)
     if request.reserve is not None:
         asked["shares"] = dataclasses.replace(settings.shares, reserved=request.reserve)
+    if request.steps is not None:
+        asked["learning"] = dataclasses.replace(settings.learning, steps=request.steps)
+    if request.batches is not None:
+        asked["fitting"] = dataclasses.replace(settings.fitting, batches=request.batches)
+    asked["stream"] = _stream_of(request, settings.stream)
     return dataclasses.replace(settings, **asked)
+
+
+def _stream_of(request: CalibrationRequest, stream: StreamSettings) -> StreamSettings:
+    """Vary images as the classifier's training did, unless the user says otherwise."""
+    if request.classifier in names():
+        training = registered(request.classifier).training
+        stream = dataclasses.replace(stream, flip=training.flip, crop_padding=training.crop_padding)
+    if request.flip is not None:
+        stream = dataclasses.replace(stream, flip=request.flip)
+    if request.proxy_radius is not None:
+        smallest, largest = request.proxy_radius
+        proxies = dataclasses.replace(stream.proxies, smallest_radius=smallest, largest_radius=largest)
+        stream = dataclasses.replace(stream, proxies=proxies)
+    return stream
 
 
 def refuse_unwritable(out: Path) -> None:
@@ -102,13 +129,7 @@ def refuse_unwritable(out: Path) -> None:
     """
     if out.exists() and not is_bundle(out) and not (out.is_dir() and not any(out.iterdir())):
         raise InputError(f"{out} exists and is not a bundle; name another folder, or remove it")
-    # Folders that are missing are made when the bundle is written; until then nothing is.
-    nearest = next(parent for parent in out.absolute().parents if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
-    except OSError as error:
-        raise InputError(f"{out} cannot be written ({nearest}: {error.strerror}); name another folder") from error
+    require_writable(out.parent)
 
 
 def _report(bundle: Bundle, out: Path, *, json: bool) -> None:

@@ -24,10 +24,11 @@ from service.errors import InputError
 from service.evaluation import PAGE_FILE, show, write_report
 from service.imagesets import load_image_set
 from service.options import DemoData
+from service.outputs import require_writable
 from service.progress import progress_bars
 
 DIGITS_SETTINGS = CalibrationSettings(
-    shares=SplitShares(reserved=0.35, conformal=0.25, learning=0.25),
+    shares=SplitShares(reserved=0.35, conformal=0.35, learning=0.4),
     # Strokes are wide and grey levels few: what fools this classifier is larger than on photographs.
     stream=StreamSettings(flip=False, crop_padding=1, proxies=ProxySettings(smallest_radius=0.03, largest_radius=0.25)),
     learning=LearningSettings(steps=150),
@@ -56,9 +57,10 @@ def run_demo(*, data: DemoData, images: str | None, out: Path, json: bool) -> No
     """Run the whole line and write a page.
 
     Raises:
-        InputError: images are missing, or were given where none are needed.
+        InputError: images are missing, or were given where none are needed, or the page could not be written.
     """
     started = time.perf_counter()
+    require_writable(out)
     demonstration = _STAGES[data](images)
     loaded = demonstration.loaded
     with progress_bars() as progress:
@@ -88,7 +90,8 @@ def run_demo(*, data: DemoData, images: str | None, out: Path, json: bool) -> No
 
 _LEAD = (
     "A detector was calibrated on clean images, three attacks were run on images it had never seen, and both were "
-    "judged. A natural image is joined to its class by a path of low cross-entropy; an attacked one sits apart."
+    "judged. The cross-entropy along a path does not tell them apart by itself, since confident attacks are joined to "
+    "the class they feign as easily as natural images; the calibrated profile of all potentials does."
 )
 
 

@@ -1,9 +1,10 @@
 """Attacks labelled images and measures how well bundles tell them from clean ones."""
 
 import json as json_format
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table as RichTable
 
 from detector.detector import Detector
@@ -17,6 +18,7 @@ from service.bundles import ClassifierChoice, OpenedDetector, open_detector
 from service.console import results, write_json
 from service.errors import InputError
 from service.imagesets import load_image_set
+from service.outputs import require_writable
 from service.progress import progress_bars
 
 RESULTS_FILE = "results.json"
@@ -46,7 +48,7 @@ def run_evaluation(
     first = next(iter(opened.values()))
     _require_one_classifier(opened)
     if out is not None:
-        _require_writable(out)
+        require_writable(out)
     with progress_bars() as progress:
         data = load_image_set(images, first.preprocessing, labels=first.labels, download=download, progress=progress)
         detectors = {name: one.detector for name, one in opened.items()}
@@ -89,22 +91,27 @@ def show(experiment: Experiment, *, json: bool) -> None:
     every = list(experiment.figures.values())
     if len(every) > 1:
         results.print(rendered(comparison_table(every)))
-    for table in (attack_table(every[0]), natural_table(every[0])):
-        results.print(rendered(table))
+    results.print(rendered(attack_table(every[0]), leave_out=("L2", "L∞ / 255", "95 % interval")))
+    results.print(rendered(natural_table(every[0]), leave_out=("95 % interval",)))
     if every[0].small_recovered is not None:
         results.print(f"true label suspected, flagged attacks up to 2/255: {every[0].small_recovered:.3f}")
 
 
-def rendered(table: Table) -> RichTable:
-    """A table of the page, for a terminal."""
-    shown = RichTable(title=table.title, caption=table.note or None)
-    for index, column in enumerate(table.columns):
-        shown.add_column(column, justify="left" if index == 0 else "right")
+def rendered(table: Table, leave_out: Collection[str] = ()) -> RichTable:
+    """A table of the page, for a terminal, which has no room for all its columns."""
+    shown = RichTable(title=table.title, caption=table.note or None, box=SIMPLE_HEAD)
+    kept = [index for index, column in enumerate(table.columns) if column not in leave_out]
+    for index in kept:
+        shown.add_column(table.columns[index], justify="right" if index else "left", no_wrap=not index)
     for row in table.rows:
-        shown.add_row(
-            *(f"{cell:.3f}" if isinstance(cell, float) else "–" if cell is None else str(cell) for cell in row)
-        )
+        shown.add_row(*(_cell(row[index]) for index in kept))
     return shown
+
+
+def _cell(value: str | float | int | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _require_one_classifier(opened: Mapping[str, OpenedDetector]) -> None:
@@ -114,12 +121,3 @@ def _require_one_classifier(opened: Mapping[str, OpenedDetector]) -> None:
             f"the bundles {', '.join(digests)} are for different classifiers; attacks are made for one, so give "
             "bundles of one classifier at a time"
         )
-
-
-def _require_writable(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with replace_atomically(out / RESULTS_FILE) as probe:
-            probe.write_text("{}\n")
-    except OSError as error:
-        raise InputError(f"{out} cannot be written ({error.strerror}); name another folder") from error

@@ -11,7 +11,9 @@ import typer
 
 DEFAULT_BUNDLE = "cifar10-resnet20"
 
-IMAGE_SET = "A folder of class folders, an .npz, a Parquet file, or cifar10, cifar10:train, cifar10:test."
+IMAGE_SET = (
+    "A folder of class folders, an .npz, a Parquet file, cifar10:train, cifar10:test, digits:train, digits:held-out."
+)
 
 
 class PresetName(enum.StrEnum):

@@ -13,15 +13,15 @@ import torch
 from torch import Generator, Tensor
 
 from detector.bundle import SCHEMA_VERSION, Bundle, BundleRecord, digest_rows
-from detector.calibration.fitting import Examples, collect_examples, fit_head
+from detector.calibration.fitting import Examples, collect_examples, fit_claim_weights, fit_head
 from detector.calibration.learning import learn_prototypes
 from detector.calibration.settings import CalibrationSettings
 from detector.calibration.splits import Splits, image_digests, split_held_out
 from detector.calibration.statistics import fit_gaussians
 from detector.calibration.stream import correctly_classified, stream
-from detector.conformal import ConformalScores, images_needed
-from detector.detector import waypoints_per_pass
+from detector.conformal import ConformalScores, images_needed, require_images
 from detector.head import Head
+from detector.passes import waypoints_per_pass
 from detector.potentials import LabelGaussians, cross_entropy
 from detector.profiles import PathProfiler
 from detector.prototypes.making import Workshop, make_prototypes
@@ -101,18 +101,17 @@ class _Calibration:
         self.learning, self.validation = splits.learning[:cut], splits.learning[cut:]
 
     def run(self, provenance: Provenance, started: float) -> Bundle:
+        clean = self._clean_conformal()
         gaussians = fit_gaussians(self.classifier, self.splits.statistics, self.chunk)
-        device = self.classifier.device
-        on_device = {
-            name: dataclasses.replace(fit, means=fit.means.to(device), whitening=fit.whitening.to(device))
-            for name, fit in gaussians.items()
-        }
+        on_device = {name: fit.to(self.classifier.device) for name, fit in gaussians.items()}
         profiler = PathProfiler(classifier=self.classifier, gaussians=on_device)
         prototypes, mixing = self._prototypes(profiler)
-        head, validate = self._head(profiler, prototypes, mixing)
-        conformal, accuracy = self._conformal(profiler, prototypes, mixing, head)
+        learn, validate = self._examples(profiler, prototypes, mixing)
+        head = fit_head(learn, validate, self.settings.hidden, self.settings.fitting)
+        conformal = self._conformal(profiler, prototypes, mixing, head, clean)
         used = [self.splits.statistics, self.splits.learning, self.splits.conformal]
         digests = sorted({digest for part in used for digest in image_digests(part.images)})
+        accuracy = len(clean) / len(self.splits.conformal)
         measured = {"accuracy": accuracy, "dropped_images": float(self.splits.n_dropped)}
         measured |= {f"{name}_images": float(len(getattr(self.splits, name))) for name in _SPLIT_NAMES}
         measured |= _proxy_figures(head, conformal, validate, self.settings.false_positive_rates)
@@ -122,6 +121,7 @@ class _Calibration:
             mixing=mixing,
             gaussians=gaussians,
             head=head.cpu(),
+            claim_weights=fit_claim_weights(learn),
             conformal=conformal,
             prototype_profiles=self._prototype_profiles(prototypes),
             used_images=digest_rows(digests),
@@ -149,7 +149,8 @@ class _Calibration:
         batches = stream(self.classifier, self.learning, settings.stream, self.generator, self.chunk)
         return learn_prototypes(profiler, start, mixing, batches, settings.learning, settings.hidden, self.progress)
 
-    def _head(self, profiler: PathProfiler, prototypes: PrototypeSet, mixing: Tensor) -> tuple[Head, Examples]:
+    def _examples(self, profiler: PathProfiler, prototypes: PrototypeSet, mixing: Tensor) -> tuple[Examples, Examples]:
+        """What the head learns from, and what tells it when to stop: proxies of other images."""
         settings = self.settings.fitting
         n_validation = max(1, round(settings.batches * settings.validation_share))
         examples = []
@@ -158,26 +159,26 @@ class _Calibration:
             pixels, weights = prototypes.pixels().to(self.classifier.device), mixing.to(self.classifier.device)
             examples.append(collect_examples(profiler, pixels, weights, batches, n_batches, self.progress))
         learn, validate = examples
-        return fit_head(learn, validate, self.settings.hidden, settings), validate
+        return learn, validate
+
+    def _clean_conformal(self) -> LabelledImages:
+        """The correctly classified images that nothing will be fitted on; refused at once if they are too few."""
+        clean, _ = correctly_classified(self.classifier, self.splits.conformal, self.chunk)
+        for rate in self.settings.false_positive_rates:
+            require_images(len(clean), rate)
+        return clean
 
     @torch.no_grad()
     def _conformal(
-        self, profiler: PathProfiler, prototypes: PrototypeSet, mixing: Tensor, head: Head
-    ) -> tuple[ConformalScores, float]:
-        """Scores of the correctly classified images that nothing was fitted on, and the accuracy among them all."""
-        clean, _ = correctly_classified(self.classifier, self.splits.conformal, self.chunk)
+        self, profiler: PathProfiler, prototypes: PrototypeSet, mixing: Tensor, head: Head, clean: LabelledImages
+    ) -> ConformalScores:
         device = self.classifier.device
         pixels, weights = prototypes.pixels().to(device), mixing.to(device)
-        step = max(1, self.chunk // max(1, prototypes.n_prototypes * len(mixing)))
-        scores = []
-        for start in range(0, len(clean), step):
-            images = to_pixels(clean.images[start : start + step], device)
-            scores.append(head(profiler.measure(images, pixels, weights).features))
-            self.progress("scoring calibration images", min(start + step, len(clean)), len(clean))
-        conformal = ConformalScores.of(torch.cat(scores))
-        for rate in self.settings.false_positive_rates:
-            conformal.require(rate)
-        return conformal, len(clean) / len(self.splits.conformal)
+        scores: list[Tensor] = []
+        for part in torch.split(clean.images, self.chunk):
+            scores.append(head(profiler.features(to_pixels(part, device), pixels, weights)))
+            self.progress("scoring calibration images", sum(map(len, scores)), len(clean))
+        return ConformalScores.of(torch.cat(scores))
 
     @torch.no_grad()
     def _prototype_profiles(self, prototypes: PrototypeSet) -> Tensor:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,7 +27,7 @@ class FittingSettings:
     """
 
     batches: int = 120
-    validation_share: float = 0.2
+    validation_share: float = 0.12
     epochs: int = 200
     patience: int = 25
     batch_size: int = 256
@@ -37,10 +37,20 @@ class FittingSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Features and what they come from: 1 a proxy, 0 a clean image."""
+    """What batches of the stream showed.
+
+    Attributes:
+        features: of all images.
+        is_proxy: 1 a proxy, 0 a clean image.
+        claims, labels, true_labels: of the proxies alone, in their order: what speaks for each label, the label
+            predicted and the true one.
+    """
 
     features: Float[Tensor, "image feature"]
     is_proxy: Float[Tensor, " image"]
+    claims: Float[Tensor, "proxy label claim"]
+    labels: Int64[Tensor, " proxy"]
+    true_labels: Int64[Tensor, " proxy"]
 
 
 @torch.no_grad()
@@ -57,15 +67,21 @@ def collect_examples(
     Raises:
         CalibrationError: no proxy succeeded, so that there is nothing to tell clean images from.
     """
-    features, is_proxy = [], []
+    found, is_proxy, true_labels = [], [], []
     for done, batch in enumerate(itertools.islice(batches, n_batches), 1):
-        for images, flag in ((batch.clean, 0.0), (batch.proxies, 1.0)):
-            if len(images):
-                measured = profiler.measure(images, prototypes, mixing).features
-                features.append(measured)
-                is_proxy.append(torch.full((len(images),), flag, device=measured.device))
+        images = torch.cat([batch.clean, batch.proxies])
+        found += [profiler.measure(part, prototypes, mixing) for part in profiler.split(images, prototypes, mixing)]
+        is_proxy += [torch.zeros(len(batch.clean)), torch.ones(len(batch.proxies))]
+        true_labels.append(batch.true_labels)
         progress("measuring clean images and proxies", done, n_batches)
-    examples = Examples(features=torch.cat(features), is_proxy=torch.cat(is_proxy))
+    flags = torch.cat(is_proxy).to(found[0].features.device)
+    examples = Examples(
+        features=torch.cat([evidence.features for evidence in found]),
+        is_proxy=flags,
+        claims=torch.cat([evidence.claims for evidence in found])[flags > 0],
+        labels=torch.cat([evidence.labels for evidence in found])[flags > 0],
+        true_labels=torch.cat(true_labels),
+    )
     if not examples.is_proxy.any():
         raise CalibrationError(
             "none of the proxies fooled the classifier, so nothing can be learned from them; "
@@ -102,6 +118,29 @@ def fit_head(learn: Examples, validate: Examples, hidden: tuple[int, ...], setti
         raise CalibrationError("the head's loss was never finite; check that the classifier's outputs are")
     head.load_state_dict(best_state)
     return head.eval().requires_grad_(False)
+
+
+def fit_claim_weights(examples: Examples) -> Float[Tensor, " claim"]:
+    """How much each claim counts towards the true label of an attacked image: a conditional logit (McFadden 1974).
+
+    One weight a claim, shared by all labels, so that it holds for labels with few proxies too. Full-batch L-BFGS on
+    the cross-entropy of the true label among all but the predicted one.
+    """
+    spread = examples.claims.flatten(0, 1).std(0).clamp_min(1e-6)
+    scaled = examples.claims / spread
+    weights = torch.zeros(scaled.shape[2], device=scaled.device, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        standing = (scaled @ weights).scatter(1, examples.labels[:, None], -torch.inf)
+        loss = functional.cross_entropy(standing, examples.true_labels) + 1e-3 * weights.square().sum()
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    with torch.enable_grad():
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return (weights.detach() / spread).cpu()
 
 
 def _balanced_loss(scores: Float[Tensor, " image"], is_proxy: Float[Tensor, " image"]) -> Float[Tensor, ""]:

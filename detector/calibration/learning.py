@@ -73,14 +73,13 @@ def learn_prototypes(
     head.train()
     for step in range(settings.steps):
         batch = next(batches)
-        loss = _batch_loss(profiler, head, batch, prototype_logits.sigmoid(), mixing_logits.sigmoid())
-        if not loss.isfinite():
-            raise CalibrationError(f"learning prototypes diverged at step {step}; lower the prototypes' learning rate")
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = _backpropagate(profiler, head, batch, prototype_logits, mixing_logits)
+        if not math.isfinite(loss):
+            raise CalibrationError(f"learning prototypes diverged at step {step}; lower the prototypes' learning rate")
         optimizer.step()
         schedule.step()
-        running_loss += 0.05 * (loss.item() - running_loss)
+        running_loss += 0.05 * (loss - running_loss)
         progress(f"learning prototypes, loss {running_loss:.3f}", step + 1, settings.steps)
     stored = (prototype_logits.detach().sigmoid() * 255).round().to(torch.uint8).cpu()
     learned = dataclasses.replace(start, images=stored, kinds=(PrototypeKind.LEARNED,) * start.n_prototypes)
@@ -96,25 +95,33 @@ def new_head(
     hidden: tuple[int, ...],
 ) -> Head:
     """A head that knows the scale of the features but nothing else yet."""
-    with torch.no_grad():
-        drawn = itertools.islice(batches, settings.standardising_batches)
-        features = torch.cat([profiler.measure(batch.clean, prototypes, mixing).features for batch in drawn])
+    drawn = itertools.islice(batches, settings.standardising_batches)
+    features = torch.cat([profiler.features(batch.clean, prototypes, mixing) for batch in drawn])
     head = Head(features.shape[1], hidden).to(features.device)
     head.standardise_by(features)
     return head
 
 
-def _batch_loss(
-    profiler: PathProfiler, head: Head, batch: Batch, prototypes: Tensor, mixing: Tensor
-) -> Float[Tensor, ""]:
-    """Binary cross-entropy in nats, clean images and proxies weighing the same."""
+def _backpropagate(
+    profiler: PathProfiler, head: Head, batch: Batch, prototype_logits: Tensor, mixing_logits: Tensor
+) -> float:
+    """Add the gradient of the batch's loss; returns it: binary cross-entropy in nats, both kinds weighing the same.
+
+    One forward pass after the other, since what backpropagation keeps of all paths at once would not fit.
+    """
     images = torch.cat([batch.clean, batch.proxies])
-    scores = head(profiler.measure(images, prototypes, mixing).features)
-    n_clean = len(batch.clean)
-    clean_loss = functional.softplus(scores[:n_clean]).mean()
-    if n_clean == len(scores):
-        return clean_loss
-    return (clean_loss + functional.softplus(-scores[n_clean:]).mean()) / 2
+    kinds = [(1.0, len(batch.clean)), (-1.0, len(batch.proxies))]
+    share = 1 / sum(n > 0 for _, n in kinds)
+    signs = torch.cat([torch.full((n,), sign) for sign, n in kinds]).to(images.device)
+    weights = torch.cat([torch.full((n,), share / max(1, n)) for _, n in kinds]).to(images.device)
+    total = 0.0
+    parts = (profiler.split(rows, prototype_logits, mixing_logits) for rows in (images, signs, weights))
+    for part, sign, weight in zip(*parts, strict=True):
+        scores = head(profiler.measure(part, prototype_logits.sigmoid(), mixing_logits.sigmoid()).features)
+        loss = (weight * functional.softplus(sign * scores)).sum()
+        loss.backward()
+        total += loss.item()
+    return total
 
 
 def _rate_share(step: int, steps: int) -> float:

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from detector.potentials import log_odds_against, margin
-from detector.types import Classifier, Images, Labels
+from detector.types import CalibrationError, Classifier, Images, Labels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,13 @@ class ProxySettings:
     targeted_share: float = 0.5
     fewest_steps: int = 3
     most_steps: int = 8
+
+    def __post_init__(self) -> None:
+        if not 0 < self.smallest_radius <= self.largest_radius <= 1:
+            raise CalibrationError(
+                f"the sizes of the proxies run from {self.smallest_radius} to {self.largest_radius}; give a smaller and "
+                "a larger one between 0 and 1, e.g. 0.003 and 0.03"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,10 @@ from detector.calibration.fitting import FittingSettings
 from detector.calibration.learning import LearningSettings
 from detector.calibration.splits import SplitShares
 from detector.calibration.stream import StreamSettings
+from detector.conformal import images_needed
 from detector.prototypes.prototype_set import PrototypeKind
 from detector.prototypes.synthesis import VisualisationSettings
+from detector.types import CalibrationError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,3 +36,15 @@ class CalibrationSettings:
     learning: LearningSettings = dataclasses.field(default_factory=LearningSettings)
     fitting: FittingSettings = dataclasses.field(default_factory=FittingSettings)
     visualisation: VisualisationSettings = dataclasses.field(default_factory=VisualisationSettings)
+
+    def __post_init__(self) -> None:
+        if self.n_prototypes < 1:
+            raise CalibrationError(f"{self.n_prototypes} prototypes of each label were asked for; at least 1 is needed")
+        if not all(0 < weight < 1 for weight in self.mixing):
+            raise CalibrationError(
+                f"mixing weights are {self.mixing}; each must lie between 0, at the image, and 1, at the prototype"
+            )
+        if not self.false_positive_rates:
+            raise CalibrationError("no false-positive rate is given; give at least one that the bundle is to serve")
+        for rate in self.false_positive_rates:
+            images_needed(rate)

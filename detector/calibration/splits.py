@@ -14,22 +14,26 @@ from detector.types import CalibrationError, LabelledImages, StoredImages
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SplitShares:
-    """Shares of the held-out images; what is left over fits the statistics of the representations.
+    """Who gets which share of the held-out images.
 
     Attributes:
-        reserved: left untouched, for an evaluation afterwards.
-        conformal: give the p-values.
-        learning: learn head and prototypes, as clean images and as sources of proxies.
+        reserved: share of all that is left untouched, for an evaluation afterwards.
+        conformal: share of the others that gives the p-values.
+        learning: share of the others that head and prototypes are learned from, as clean images and as sources of
+            proxies. What remains fits the statistics of the representations.
     """
 
     reserved: float = 0.0
-    conformal: float = 0.2
-    learning: float = 0.5
+    conformal: float = 0.18
+    learning: float = 0.55
 
     def __post_init__(self) -> None:
         shares = (self.reserved, self.conformal, self.learning)
-        if min(shares) < 0 or sum(shares) >= 1:
-            raise CalibrationError(f"shares of the held-out images are {shares}; they must be positive and sum below 1")
+        if min(shares) < 0 or self.reserved >= 1 or self.conformal + self.learning >= 1:
+            raise CalibrationError(
+                f"{self.reserved} of the held-out images were to be reserved, and of the others {self.conformal} to give "
+                f"p-values and {self.learning} to learn from; none may be negative, and each stage must leave some over"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,15 +68,19 @@ def split_held_out(held_out: LabelledImages, references: LabelledImages, shares:
     unique = held_out[torch.tensor(kept, dtype=torch.int64)]
     keys = image_digests(unique.images, salt=str(seed).encode())
     order = sorted(range(len(unique)), key=keys.__getitem__)
-    parts = _cut(order, [shares.reserved, shares.conformal, shares.learning])
-    reserved, conformal, learning, statistics = (unique[torch.tensor(part, dtype=torch.int64)] for part in parts)
+    reserved, used = _cut(order, [shares.reserved])
+    conformal, learning, statistics = _cut(used, [shares.conformal, shares.learning])
     return Splits(
-        statistics=statistics,
-        learning=learning,
-        conformal=conformal,
-        reserved=reserved,
+        statistics=_take(unique, statistics),
+        learning=_take(unique, learning),
+        conformal=_take(unique, conformal),
+        reserved=_take(unique, reserved),
         n_dropped=len(held_out) - len(unique),
     )
+
+
+def _take(data: LabelledImages, indices: Sequence[int]) -> LabelledImages:
+    return data[torch.tensor(indices, dtype=torch.int64)]
 
 
 def _cut(order: Sequence[int], shares: Sequence[float]) -> list[list[int]]:

@@ -18,6 +18,10 @@ def fit_gaussians(classifier: Classifier, data: LabelledImages, chunk: int) -> M
     Raises:
         CalibrationError: the classifier's outputs are not finite, or no image is classified correctly.
     """
+    if len(data) == 0:
+        raise CalibrationError(
+            "no held-out image is left to fit the statistics on; give more, or lower the other shares"
+        )
     collected: dict[str, list[Tensor]] = {}
     labels: list[Tensor] = []
     for start in range(0, len(data), chunk):

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from detector.calibration.proxies import ProxySettings, make_proxies
 from detector.potentials import margin
-from detector.types import CalibrationError, Classifier, Images, LabelledImages, StoredImages, to_pixels
+from detector.types import CalibrationError, Classifier, Images, LabelledImages, Labels, StoredImages, to_pixels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,10 +33,11 @@ class StreamSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Clean images that the classifier gets right, and proxies that it gets wrong."""
+    """Clean images that the classifier gets right, proxies that it gets wrong, and what the proxies truly show."""
 
     clean: Images
     proxies: Images
+    true_labels: Labels
 
 
 @torch.no_grad()
@@ -51,7 +52,7 @@ def correctly_classified(
         predicted = logits.argmax(1)
         correct.append(predicted == part.labels)
         margins.append(margin(logits, predicted))
-    chosen = torch.cat(correct).nonzero()[:, 0]
+    chosen = torch.cat(correct).nonzero()[:, 0] if correct else torch.zeros(0, dtype=torch.int64)
     if len(chosen) < 2:
         raise CalibrationError(
             f"the classifier gets {len(chosen)} of {len(data)} held-out images right, too few to learn from; "
@@ -74,8 +75,12 @@ def stream(
         pixels = to_pixels(tried, classifier.device)
         parts = zip(torch.split(pixels, chunk), torch.split(labels, chunk), strict=True)
         made = [make_proxies(classifier, images, own, margins, settings.proxies, generator) for images, own in parts]
-        proxies = torch.cat([attacked[succeeded] for attacked, succeeded in made])[: settings.images]
-        yield Batch(clean=to_pixels(clean, classifier.device), proxies=proxies)
+        succeeded = torch.cat([succeeded for _, succeeded in made]).nonzero()[: settings.images, 0]
+        yield Batch(
+            clean=to_pixels(clean, classifier.device),
+            proxies=torch.cat([attacked for attacked, _ in made])[succeeded],
+            true_labels=labels[succeeded],
+        )
 
 
 def _varied(images: StoredImages, settings: StreamSettings, generator: Generator) -> StoredImages:

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from detector.calibration.splits import image_digests
-from detector.detector import Detector, waypoints_per_pass
+from detector.detector import Detector
 from detector.evaluation.attacked import AttackedImages, attack_all
 from detector.evaluation.attacks import Attack
 from detector.evaluation.results import DetectorFigures, Judgement, evaluate_detector
+from detector.passes import waypoints_per_pass
 from detector.types import Classifier, ImageError, LabelledImages, ProgressCallback, no_progress, to_pixels
 
 

@@ -47,7 +47,8 @@ def difference(picture: Picture, original: Picture) -> Picture:
 
 def is_reduced(picture: Picture) -> bool:
     """Whether the page shows fewer pixels than the picture has."""
-    return max(picture.shape[1:]) > EXACT_SIDE
+    _, height, width = picture.shape
+    return bool(max(height, width) > EXACT_SIDE)
 
 
 def _to_pillow(picture: Picture) -> Image.Image:

@@ -9,7 +9,7 @@ import functools
 import io
 import re
 from collections.abc import Callable
-from typing import ParamSpec
+from typing import Any, ParamSpec
 from xml.etree import ElementTree
 
 import matplotlib
@@ -41,7 +41,7 @@ _CSS = {
 _COLOURS = {str(ink): css for ink, css in _CSS.items()}
 _COLOURS |= {f"#0102{index:02x}": f"var(--series-{index})" for index in range(N_SERIES)}
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.hashsalt": "isthmus",
     "svg.fonttype": "none",
     "text.parse_math": False,

@@ -12,7 +12,7 @@ from detector.paths import straight_paths
 from detector.potentials import cross_entropy, margin, pooled
 from detector.types import Images
 
-N_POINTS = 21
+N_POINTS = 13
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

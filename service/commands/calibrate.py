@@ -38,6 +38,31 @@ def run(
             show_default=False,
         ),
     ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, help="Gradient steps in which prototypes are learned.", show_default=False),
+    ] = None,
+    batches: Annotated[
+        int | None,
+        typer.Option("--batches", min=2, help="Batches of clean images and proxies for the head.", show_default=False),
+    ] = None,
+    proxy_radius: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            "--proxy-radius",
+            metavar="LOW HIGH",
+            help="Sizes of the perturbations to calibrate with, L∞ in pixels of 0 to 1; by default 0.8/255 to 8/255.",
+            show_default=False,
+        ),
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip",
+            help="Whether mirrored images mean the same; by default as the classifier was trained, else yes.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="One seed gives one bundle.", show_default=False)
     ] = None,
@@ -58,6 +83,10 @@ def run(
         prototypes=prototypes,
         false_positive_rates=tuple(false_positive_rate or ()),
         reserve=reserve,
+        steps=steps,
+        batches=batches,
+        proxy_radius=proxy_radius,
+        flip=flip,
         seed=seed,
         device=device,
         download=download,

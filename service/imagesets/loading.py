@@ -7,6 +7,7 @@ from detector.types import LabelledImages, ProgressCallback, no_progress
 from models.preprocessing import Preprocessing
 from service.errors import InputError
 from service.imagesets.cifar10 import is_cifar10, load_cifar10
+from service.imagesets.digits import is_digits, load_digits
 from service.imagesets.folders import load_folder
 from service.imagesets.npz import load_npz
 from service.imagesets.parquet import load_parquet
@@ -26,7 +27,7 @@ def load_image_set(
     Args:
         source: a folder of class folders; an `.npz` with `images` (uint8 of shape (image, height, width, channel), of
             the classifier's size) and `labels`; a Parquet file with the columns `image` (encoded) and `label`; or
-            `cifar10`, `cifar10:train`, `cifar10:test`.
+            `cifar10`, `cifar10:train`, `cifar10:test`; or `digits:train`, `digits:held-out`.
         preprocessing: how encoded images are resized and cropped.
         labels: the classifier's labels; names of classes are matched to them.
         limit: read at most so many images, evenly spread over the source.
@@ -38,6 +39,8 @@ def load_image_set(
     """
     if is_cifar10(source):
         return load_cifar10(source, preprocessing, labels=labels, limit=limit, download=download, progress=progress)
+    if is_digits(source):
+        return load_digits(source, preprocessing, limit=limit)
     path = Path(source)
     if path.is_dir():
         return load_folder(path, preprocessing, labels=labels, limit=limit, progress=progress)

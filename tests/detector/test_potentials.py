@@ -60,7 +60,9 @@ def test_the_margin_is_against_the_best_of_the_others() -> None:
 
 
 @pytest.mark.parametrize("potential", POTENTIALS)
-@pytest.mark.parametrize("values", [(0.0, 0.0, 0.0), (1e4, -1e4, 0.0), (-1e4, 1e4, 0.0), (12.0, 0.0, -3.0), (80.0, 0.0, 80.0)])
+@pytest.mark.parametrize(
+    "values", [(0.0, 0.0, 0.0), (1e4, -1e4, 0.0), (-1e4, 1e4, 0.0), (12.0, 0.0, -3.0), (80.0, 0.0, 80.0)]
+)
 def test_gradients_are_finite_everywhere(
     potential: Callable[[Tensor, Tensor], Tensor], values: tuple[float, float, float]
 ) -> None:

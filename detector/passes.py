@@ -1,0 +1,14 @@
+"""How much goes into one forward pass, so that memory does not follow the number of images."""
+
+PIXELS_PER_PASS = 2**18
+"""Pixels in one forward pass: 256 waypoints of 32×32, 5 of 224×224. More does not run faster on a CPU."""
+
+
+def waypoints_per_pass(input_shape: tuple[int, int, int], pixels_per_pass: int = PIXELS_PER_PASS) -> int:
+    """How many images of this shape (channel, height, width) make up one forward pass; at least one."""
+    return max(1, pixels_per_pass // (input_shape[1] * input_shape[2]))
+
+
+def images_per_pass(input_shape: tuple[int, int, int], n_waypoints: int, pixels_per_pass: int = PIXELS_PER_PASS) -> int:
+    """How many images with so many waypoints each make up one forward pass; at least one, with all its waypoints."""
+    return max(1, waypoints_per_pass(input_shape, pixels_per_pass) // max(1, n_waypoints))
