@@ -239,7 +239,7 @@ def _exchange(new: Path, folder: Path, retired: Path) -> None:
     folder.replace(retired)
     try:
         new.replace(folder)
-    except OSError:
+    except BaseException:
         retired.replace(folder)
         raise
     shutil.rmtree(retired, ignore_errors=True)

@@ -4,7 +4,8 @@ Errors:
     DetectorError             something a caller can put right; says what was expected, what came, what to do
     ├── ImageError            images of the wrong shape, range or number
     ├── CalibrationError      the images given cannot support the calibration asked for
-    └── BundleError           a bundle that is damaged, too new, or made for another classifier
+    ├── BundleError           a bundle that is damaged, too new, or made for another classifier
+    └── PageError             a page that cannot be written (detector.evaluation.page)
 """
 
 import dataclasses
@@ -75,7 +76,7 @@ class LabelledImages:
     """Images as files hold them, each with the label it truly has."""
 
     images: StoredImages
-    labels: Labels
+    labels: Int64[Tensor, " label"]
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):

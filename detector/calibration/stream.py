@@ -4,13 +4,13 @@ import dataclasses
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 from torch.nn import functional
 
 from detector.calibration.proxies import ProxySettings, make_proxies
 from detector.potentials import margin
-from detector.types import CalibrationError, Classifier, Images, LabelledImages, Labels, StoredImages, to_pixels
+from detector.types import CalibrationError, Classifier, LabelledImages, StoredImages, to_pixels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,9 @@ class StreamSettings:
 class Batch:
     """Clean images that the classifier gets right, proxies that it gets wrong, and what the proxies truly show."""
 
-    clean: Images
-    proxies: Images
-    true_labels: Labels
+    clean: Float[Tensor, "clean channel height width"]
+    proxies: Float[Tensor, "proxy channel height width"]
+    true_labels: Int64[Tensor, " proxy"]
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ Picture = UInt8[ndarray, "channel height width"]
 EXACT_SIDE = 64
 """Pictures up to this many pixels a side are shown exactly; larger ones are reduced and get a palette."""
 
-REDUCED_SIDE = 160
+REDUCED_SIDE = 128
 """Longer side of a large picture on the page, in pixels."""
 
 THUMBNAIL_SIDE = 56

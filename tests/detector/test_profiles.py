@@ -56,6 +56,28 @@ def test_the_label_that_gains_on_the_predicted_one_is_seen_in_the_takeover(linea
     torch.testing.assert_close(evidence.takeover, torch.tensor([[6.0, 0.0]]))
 
 
+def test_claims_are_log_odds_takeover_and_distances_with_their_change(linear: Any) -> None:
+    evidence = _profiler(linear).measure(WHITE_CORNER, _prototypes(BLACK_CORNER), torch.tensor([0.25, 0.75]))
+    # Label 0 lies 6 logits behind and gains 6 on average; its mean pixels are black: distance² (3·¼ + 1) / 4.
+    claims = evidence.claims[0, 0]
+    torch.testing.assert_close(claims[:2], torch.tensor([-6.0, 6.0]))
+    assert claims[2].item() == pytest.approx(math.log(1.75 / 4), abs=1e-4)
+    # On the way the last pixel falls to ¾, then to ¼.
+    change = (math.log((0.75 + 0.75**2) / 4) + math.log((0.75 + 0.25**2) / 4)) / 2 - math.log(1.75 / 4)
+    assert claims[4].item() == pytest.approx(change, abs=1e-4)
+    assert evidence.claims.shape == (1, 2, 2 + 2 * 2)
+
+
+def test_images_of_any_number_pass_in_parts_whose_paths_fit(toy: Any) -> None:
+    wide = toy(lambda pixels: pixels.flatten(1)[:, :2], n_labels=2, input_shape=(1, 256, 256))
+    wide.representations = {"pixels": lambda pixels: pixels[:, 0, 0, :4]}
+    # Four such images make up a pass, so that one has its two waypoints and another its own two beside it.
+    prototypes = torch.rand(2, 2, 1, 256, 256, generator=torch.Generator().manual_seed(0))
+    features = _profiler(wide).features(torch.rand(5, 1, 256, 256), prototypes, torch.tensor([0.5]))
+    assert len(features) == 5
+    assert max(wide.batches) == 4
+
+
 def test_each_image_meets_the_prototypes_of_its_own_label(linear: Any) -> None:
     prototypes = torch.stack([BLACK_CORNER, WHITE_CORNER])
     images = torch.cat([WHITE_CORNER, BLACK_CORNER])

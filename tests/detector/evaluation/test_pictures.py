@@ -28,7 +28,7 @@ def test_two_channels_are_shown_as_their_mean() -> None:
 
 def test_a_large_picture_is_reduced_and_keeps_its_proportions() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (3, 112, 224), dtype=np.uint8)
-    assert decoded(picture_uri(photo)).size == (160, 80)
+    assert decoded(picture_uri(photo)).size == (128, 64)
     assert decoded(thumbnail_uri(photo)).size == (56, 28)
     assert is_reduced(photo) and not is_reduced(photo[:, :64, :64])
 

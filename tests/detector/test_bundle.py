@@ -1,0 +1,214 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from detector import bundle as module
+from detector.bundle import RECORD_FILE, SCHEMA_VERSION, TENSOR_FILE, Bundle, digest_rows, is_bundle
+from detector.types import BundleError, DetectorError
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def _change_record(folder: Path, **changes: Any) -> None:
+    record = json.loads((folder / RECORD_FILE).read_text())
+    (folder / RECORD_FILE).write_text(json.dumps(record | changes))
+
+
+@pytest.fixture
+def saved(bundle: Bundle, tmp_path: Path) -> Path:
+    bundle.save(tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def test_a_bundle_comes_back_bit_by_bit(bundle: Bundle, saved: Path) -> None:
+    loaded = Bundle.load(saved)
+    assert loaded.record.model_dump(mode="json") == bundle.record.model_dump(mode="json")
+    before, after = bundle._tensors(), loaded._tensors()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) and before[name].dtype == after[name].dtype for name in before)
+    features = torch.randn(3, bundle.record.n_features, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(bundle.head(features), loaded.head(features))
+    assert not loaded.head.training
+
+
+def test_a_bundle_is_one_json_file_and_one_of_tensors_without_pickle(saved: Path) -> None:
+    assert _names(saved) == {RECORD_FILE, TENSOR_FILE}
+    assert b"torch" not in (saved / TENSOR_FILE).read_bytes()
+    assert json.loads((saved / RECORD_FILE).read_text())["schema_version"] == SCHEMA_VERSION
+    load_file(saved / TENSOR_FILE)
+
+
+def test_a_bundle_may_replace_a_bundle_and_an_empty_folder(bundle: Bundle, saved: Path, tmp_path: Path) -> None:
+    bundle.save(saved)
+    (tmp_path / "empty").mkdir()
+    bundle.save(tmp_path / "empty")
+    bundle.save(tmp_path / "new" / "deep")
+    assert _names(tmp_path) == {"bundle", "empty", "new"}
+    for folder in (saved, tmp_path / "empty", tmp_path / "new" / "deep"):
+        Bundle.load(folder)
+
+
+def test_a_folder_that_is_no_bundle_is_not_overwritten(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(BundleError, match="exists and is not a bundle; name another folder"):
+        bundle.save(tmp_path)
+    with pytest.raises(BundleError, match="exists and is not a bundle"):
+        bundle.save(tmp_path / "thesis.tex")
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def _fail(*_: Any, **__: Any) -> None:
+    raise OSError("no space left on device")
+
+
+@pytest.mark.parametrize("step", ["writing", "renaming"])
+def test_a_failure_while_saving_leaves_the_old_bundle(
+    bundle: Bundle, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    _change_record(saved, seed=77)
+    replace = Path.replace
+    if step == "writing":
+        monkeypatch.setattr(module, "save_file", _fail)
+    else:
+        # Only the last of the renamings, that of the new bundle, fails.
+        monkeypatch.setattr(
+            Path, "replace", lambda self, target: _fail() if "partial" in self.name else replace(self, target)
+        )
+    with pytest.raises(OSError, match="no space left"):
+        bundle.save(saved)
+    assert _names(tmp_path) == {"bundle"}
+    assert Bundle.load(saved).record.seed == 77
+
+
+def test_a_failure_while_saving_for_the_first_time_leaves_nothing(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "save_file", _fail)
+    with pytest.raises(OSError, match="no space left"):
+        bundle.save(tmp_path / "bundle")
+    assert _names(tmp_path) == set()
+
+
+def test_an_interrupt_while_saving_leaves_the_old_bundle(
+    bundle: Bundle, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "save_file", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bundle.save(saved)
+    assert _names(tmp_path) == {"bundle"}
+    Bundle.load(saved)
+
+
+def test_what_a_killed_process_left_does_not_stop_the_next(bundle: Bundle, saved: Path, tmp_path: Path) -> None:
+    for ending in ("partial", "retired"):
+        left = tmp_path / f".bundle.{module.os.getpid()}.{ending}"
+        left.mkdir()
+        (left / "half").write_text("")
+    bundle.save(saved)
+    assert _names(tmp_path) == {"bundle"}
+
+
+def test_a_folder_without_a_record_is_no_bundle(tmp_path: Path) -> None:
+    assert not is_bundle(tmp_path)
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(BundleError, match="is no bundle: it has no bundle.json"):
+            Bundle.load(folder)
+
+
+def test_a_file_is_no_bundle(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BundleError, match=RECORD_FILE):
+        Bundle.load(tmp_path / "file")
+
+
+def test_a_newer_schema_asks_for_an_upgrade(saved: Path) -> None:
+    _change_record(saved, schema_version=SCHEMA_VERSION + 1)
+    with pytest.raises(BundleError, match=f"schema {SCHEMA_VERSION + 1}, .* up to {SCHEMA_VERSION}; upgrade"):
+        Bundle.load(saved)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"schema_version": "one"}', "\ufeff{}"])
+def test_a_damaged_record_is_named(saved: Path, content: str) -> None:
+    (saved / RECORD_FILE).write_text(content)
+    with pytest.raises(BundleError, match=RECORD_FILE if content not in ("[]", "null", "{}") else "schema"):
+        Bundle.load(saved)
+
+
+def test_bytes_that_are_no_text_are_named(saved: Path) -> None:
+    (saved / RECORD_FILE).write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BundleError, match="cannot be read"):
+        Bundle.load(saved)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [({"seed": "many"}, "seed"), ({"prototype_kinds": ["painted"]}, "prototype_kinds.0"), ({"extra": 1}, "extra")],
+)
+def test_a_field_that_does_not_fit_is_named(saved: Path, changes: dict[str, Any], field: str) -> None:
+    _change_record(saved, **changes)
+    with pytest.raises(BundleError, match=f"{RECORD_FILE}: {field}: .*copy the bundle again"):
+        Bundle.load(saved)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+def test_truncated_tensors_are_named(saved: Path, share: float) -> None:
+    content = (saved / TENSOR_FILE).read_bytes()
+    (saved / TENSOR_FILE).write_bytes(content[: int(share * len(content))])
+    with pytest.raises(BundleError, match=f"{TENSOR_FILE} is damaged"):
+        Bundle.load(saved)
+
+
+def test_missing_tensors_are_named(saved: Path) -> None:
+    (saved / TENSOR_FILE).unlink()
+    with pytest.raises(BundleError, match=f"{TENSOR_FILE} is damaged"):
+        Bundle.load(saved)
+
+
+@pytest.mark.parametrize("name", ["mixing", "head.mean", "means.logits", "conformal.scores", "claim_weights"])
+def test_a_tensor_that_is_missing_is_named(saved: Path, name: str) -> None:
+    tensors = load_file(saved / TENSOR_FILE)
+    del tensors[name]
+    save_file(tensors, saved / TENSOR_FILE)
+    with pytest.raises(BundleError, match=name):
+        Bundle.load(saved)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("head.mean", (3,)), ("prototypes.available", (1,))])
+def test_tensors_that_do_not_fit_their_record_are_refused(saved: Path, name: str, shape: tuple[int, ...]) -> None:
+    tensors = load_file(saved / TENSOR_FILE)
+    tensors[name] = torch.zeros(shape)
+    save_file(tensors, saved / TENSOR_FILE)
+    with pytest.raises(BundleError, match="does not fit"):
+        Bundle.load(saved)
+
+
+def test_another_classifier_is_refused_by_its_digest(bundle: Bundle, corners: Any) -> None:
+    bundle.check_classifier(corners)
+    corners.name = "retrained"
+    with pytest.raises(BundleError, match=rf"calibrated for corners .*{corners.digest()[:12]}"):
+        bundle.check_classifier(corners)
+
+
+def test_a_verdict_costs_one_pass_and_one_for_every_waypoint(bundle: Bundle) -> None:
+    assert bundle.forward_equivalents == 1 + 2 * 2
+
+
+def test_digests_are_kept_sorted() -> None:
+    assert digest_rows([b"bbbbbbbb", b"aaaaaaaa"]).tolist() == [[97] * 8, [98] * 8]
+    assert digest_rows([]).shape == (0, 8)
+
+
+def test_every_failure_is_a_detector_error(saved: Path, calibrated: Callable[..., Bundle]) -> None:
+    (saved / TENSOR_FILE).write_bytes(b"not tensors")
+    with pytest.raises(DetectorError):
+        Bundle.load(saved)
