@@ -160,8 +160,10 @@ class Bundle:
         try:
             return cls._assembled(record, load_file(folder / TENSOR_FILE))
         except (OSError, SafetensorError, KeyError, RuntimeError, ValueError) as error:
+            problem = " ".join(str(error).split())
             raise BundleError(
-                f"{folder / TENSOR_FILE} is damaged or does not fit its {RECORD_FILE} ({error}); copy the bundle again"
+                f"{folder / TENSOR_FILE} is damaged or does not fit its {RECORD_FILE} ({problem}); "
+                "copy the bundle again"
             ) from error
 
     @classmethod
@@ -202,7 +204,9 @@ def _read_record(folder: Path) -> BundleRecord:
     except (OSError, ValueError) as error:
         raise BundleError(f"{path} cannot be read ({error}); copy the bundle again") from error
     version = content.get("schema_version") if isinstance(content, dict) else None
-    if not isinstance(version, int) or version > SCHEMA_VERSION:
+    if not isinstance(version, int):
+        raise BundleError(f"{path} names no schema version; copy the bundle again")
+    if version > SCHEMA_VERSION:
         raise BundleError(
             f"{folder} has bundle schema {version}, and this version reads up to {SCHEMA_VERSION}; upgrade isthmus"
         )

@@ -255,7 +255,8 @@ def _check_numbers(splits: Splits, settings: CalibrationSettings) -> None:
     """Refuse early what the rates would make impossible at the end of a long calibration."""
     needed = images_needed(min(settings.false_positive_rates))
     if len(splits.conformal) < needed:
-        total = needed / settings.shares.conformal if settings.shares.conformal else float("inf")
+        share = settings.shares.conformal * (1 - settings.shares.reserved)
+        total = needed / share if share else float("inf")
         raise CalibrationError(
             f"{len(splits.conformal)} clean calibration images cannot support a false-positive rate of "
             f"{min(settings.false_positive_rates)}; at least {needed} are needed, so give about {total:.0f} held-out "

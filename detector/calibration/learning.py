@@ -32,7 +32,7 @@ class LearningSettings:
         standardising_batches: batches that the features' scale is read off before the first step.
     """
 
-    steps: int = 700
+    steps: int = 800
     prototype_rate: float = 0.03
     mixing_rate: float = 0.01
     head_rate: float = 2e-3
@@ -127,7 +127,7 @@ def _backpropagate(
 def _rate_share(step: int, steps: int) -> float:
     """Short rise, then half a cosine down to a twentieth."""
     rise = min(1.0, (step + 1) / max(1, steps // 20))
-    return rise * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)))
+    return rise * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / max(1, steps))))
 
 
 def _logit(values: Tensor) -> Tensor:

@@ -1,8 +1,9 @@
-"""Adversarial images made for calibration alone: one generic family, matched in confidence to clean images.
+"""Adversarial images made for calibration alone: one generic family, mostly as confident as clean images.
 
 Projected gradient descent (Madry et al. 2018, arXiv 1706.06083) in a random ball, towards any or a given other label,
-each stopped once its margin reaches one that a clean image has. Without the matching a detector learns that attacks are
-over- or under-confident, and fails on those that are not. No attack of an evaluation is used.
+stopped where its margin reaches one that a clean image has. Without the matching a detector learns that attacks are
+over- or under-confident, and fails on those that are not. A share is stopped at the boundary and a share never, so that
+the head has also met what lies at either end. No attack of an evaluation is used.
 """
 
 import dataclasses
@@ -24,21 +25,28 @@ class ProxySettings:
         smallest_radius, largest_radius: L∞ radius in pixel units of [0, 1], drawn log-uniformly between them.
         l2_share: share of proxies in an L2 ball instead, half as large as the corners of the drawn L∞ ball are far.
         targeted_share: share driven towards one random other label.
+        boundary_share: share stopped as soon as the classifier is fooled, without any confidence to match: attacks
+            that look for the smallest perturbation end there.
+        unstopped_share: share never stopped, which end surer than any clean image.
         fewest_steps, most_steps: gradient steps, drawn once a batch.
+        bisections: halvings of the last step, after which the wanted confidence is met closely.
     """
 
     smallest_radius: float = 0.8 / 255
     largest_radius: float = 8 / 255
     l2_share: float = 0.4
     targeted_share: float = 0.5
+    boundary_share: float = 0.2
+    unstopped_share: float = 0.2
     fewest_steps: int = 3
     most_steps: int = 8
+    bisections: int = 3
 
     def __post_init__(self) -> None:
         if not 0 < self.smallest_radius <= self.largest_radius <= 1:
             raise CalibrationError(
-                f"the sizes of the proxies run from {self.smallest_radius} to {self.largest_radius}; give a smaller and "
-                "a larger one between 0 and 1, e.g. 0.003 and 0.03"
+                f"the sizes of the proxies run from {self.smallest_radius} to {self.largest_radius}; "
+                "give a smaller and a larger one between 0 and 1, e.g. 0.003 and 0.03"
             )
 
 
@@ -75,38 +83,59 @@ def make_proxies(
 ) -> tuple[Images, Bool[Tensor, " image"]]:
     """Attack every image; returns the attacked images and whether each reached another label than its own.
 
-    Costs at most 3 forward equivalents a step and one more. `clean_margins` are those to be matched, in logits.
+    Costs at most 3 forward equivalents a step, one a bisection, and one more. `clean_margins`, in logits, are those to
+    be matched.
     """
     plan = _draw_plan(labels, len(classifier.labels), clean_margins, settings, generator)
     start = torch.rand(images.shape, generator=generator).to(images.device) * 2 - 1
     attacked = _project(images + start * _wide(plan.radius) / 2, images, plan)
+    before = attacked.clone()
     active = torch.arange(len(images), device=images.device)
     for _ in range(plan.n_steps):
         if len(active) == 0:
             break
         moved, is_done = _step(classifier, attacked[active], images[active], labels[active], plan.of(active))
         active = active[~is_done]
+        before[active] = attacked[active]
         attacked[active] = moved[~is_done]
+    attacked = _last_step_shortened(classifier, before, attacked, labels, plan, settings.bisections)
     with torch.no_grad():
         succeeded = classifier(attacked).logits.argmax(1) != labels
     return attacked, succeeded
+
+
+@torch.no_grad()
+def _last_step_shortened(
+    classifier: Classifier, before: Images, after: Images, labels: Labels, plan: _Plan, bisections: int
+) -> Images:
+    """The first point on the last step of each image where it has the confidence it is to have; its end if none has."""
+    low = torch.zeros(len(before), device=before.device)
+    high = torch.ones_like(low)
+    for _ in range(bisections):
+        middle = (low + high) / 2
+        is_reached = _has_reached(classifier(torch.lerp(before, after, _wide(middle))).logits, labels, plan)
+        high = torch.where(is_reached, middle, high)
+        low = torch.where(is_reached, low, middle)
+    return torch.lerp(before, after, _wide(high))
 
 
 def _draw_plan(
     labels: Labels, n_labels: int, clean_margins: Tensor, settings: ProxySettings, generator: Generator
 ) -> _Plan:
     n_images, device = len(labels), labels.device
-    uniform = torch.rand(3, n_images, generator=generator).to(device)
+    uniform = torch.rand(4, n_images, generator=generator).to(device)
+    clean_margin = clean_margins[torch.randint(len(clean_margins), (n_images,), generator=generator)].to(device)
     spread = math.log(settings.largest_radius / settings.smallest_radius)
+    wanted_margin = torch.where(uniform[3] < settings.boundary_share, 0.0, clean_margin)
+    is_unstopped = uniform[3] > 1 - settings.unstopped_share
     offset = torch.randint(1, n_labels, (n_images,), generator=generator).to(device)
-    chosen = torch.randint(len(clean_margins), (n_images,), generator=generator)
     n_steps = torch.randint(settings.fewest_steps, settings.most_steps + 1, (1,), generator=generator)
     return _Plan(
         radius=settings.smallest_radius * (uniform[0] * spread).exp(),
         is_l2=uniform[1] < settings.l2_share,
         is_targeted=uniform[2] < settings.targeted_share,
         target=(labels + offset) % n_labels,
-        wanted_margin=clean_margins.to(device)[chosen.to(device)],
+        wanted_margin=torch.where(is_unstopped, torch.inf, wanted_margin),
         n_steps=int(n_steps),
     )
 
@@ -120,10 +149,15 @@ def _step(
     logits = classifier(attacked).logits
     loss = torch.where(plan.is_targeted, -log_odds_against(logits, plan.target), log_odds_against(logits, labels))
     (gradient,) = torch.autograd.grad(loss.sum(), attacked)
-    predicted = logits.detach().argmax(1)
-    is_done = (predicted != labels) & (margin(logits.detach(), predicted) >= plan.wanted_margin)
+    is_done = _has_reached(logits.detach(), labels, plan)
     length = _wide(plan.radius * 2.5 / plan.n_steps)
     return _project(attacked.detach() + _direction(gradient, plan) * length, images, plan), is_done
+
+
+def _has_reached(logits: Float[Tensor, "image label"], labels: Labels, plan: _Plan) -> Bool[Tensor, " image"]:
+    """Whether another label than the true one has won, by the margin that was wanted."""
+    predicted = logits.argmax(1)
+    return (predicted != labels) & (margin(logits, predicted) >= plan.wanted_margin)
 
 
 def _direction(gradient: Tensor, plan: _Plan) -> Tensor:

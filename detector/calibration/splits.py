@@ -24,15 +24,15 @@ class SplitShares:
     """
 
     reserved: float = 0.0
-    conformal: float = 0.18
-    learning: float = 0.55
+    conformal: float = 0.25
+    learning: float = 0.5
 
     def __post_init__(self) -> None:
         shares = (self.reserved, self.conformal, self.learning)
         if min(shares) < 0 or self.reserved >= 1 or self.conformal + self.learning >= 1:
             raise CalibrationError(
-                f"{self.reserved} of the held-out images were to be reserved, and of the others {self.conformal} to give "
-                f"p-values and {self.learning} to learn from; none may be negative, and each stage must leave some over"
+                f"{self.reserved} of the held-out images were to be reserved, and of the others {self.conformal} to "
+                f"give p-values and {self.learning} to learn from; none may be negative, and some must be left over"
             )
 
 

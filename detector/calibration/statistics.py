@@ -16,7 +16,7 @@ def fit_gaussians(classifier: Classifier, data: LabelledImages, chunk: int) -> M
     """One Gaussian a label for every block of the representations, from correctly classified images.
 
     Raises:
-        CalibrationError: the classifier's outputs are not finite, or no image is classified correctly.
+        CalibrationError: the classifier's outputs are not finite, or hardly any image is classified correctly.
     """
     if len(data) == 0:
         raise CalibrationError(
@@ -38,8 +38,11 @@ def fit_gaussians(classifier: Classifier, data: LabelledImages, chunk: int) -> M
             raise CalibrationError(
                 f"the classifier's {name} are not finite on held-out images; check its weights and normalisation"
             )
-    if len(all_labels) == 0:
-        raise CalibrationError("the classifier gets none of the held-out images right; check labels and normalisation")
+    if len(all_labels) < 2:
+        raise CalibrationError(
+            f"the classifier gets {len(all_labels)} of {len(data)} held-out images right, too few to fit statistics on; "
+            "check labels, preprocessing and normalisation"
+        )
     return {name: _fit_block(block, all_labels, len(classifier.labels)) for name, block in blocks.items()}
 
 
@@ -55,7 +58,7 @@ def _fit_block(block: Tensor, labels: Labels, n_labels: int) -> LabelGaussians:
             means[label] = values[member].mean(0)
     deviations = values - means[labels.numpy()]
     # Shrinkage pulls towards equal variances, so every dimension is brought to its own unit first.
-    unit = np.maximum(deviations.std(0), 1e-3 * max(deviations.std(), 1e-12))
+    unit = np.maximum(deviations.std(0), 1e-3 * deviations.std() or 1.0)
     scaled = deviations / unit
     if min(len(member) for member in members) >= values.shape[1]:
         covariances = [ledoit_wolf(scaled[member], assume_centered=True)[0] for member in members]

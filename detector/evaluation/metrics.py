@@ -19,14 +19,16 @@ class Estimate:
     upper: float
 
 
-def auroc(clean: Scores, attacked: Scores) -> float:
+def auroc(clean: Float64[ndarray, " clean"], attacked: Float64[ndarray, " attacked"]) -> float:
     """Share of (clean, attacked) pairs in which the attacked image scores higher; ties count half."""
     n_clean, n_attacked = len(clean), len(attacked)
     ranks = rankdata(np.concatenate([clean, attacked]))
     return float((ranks[n_clean:].sum() - n_attacked * (n_attacked + 1) / 2) / (n_clean * n_attacked))
 
 
-def auroc_estimate(clean: Scores, attacked: Scores, seed: int, n_resamples: int = 300) -> Estimate:
+def auroc_estimate(
+    clean: Float64[ndarray, " clean"], attacked: Float64[ndarray, " attacked"], seed: int, n_resamples: int = 300
+) -> Estimate:
     """AUROC with a percentile bootstrap over clean and attacked images apart."""
     random = np.random.default_rng(seed)
     resampled = [
