@@ -3,11 +3,8 @@
 `bundle.json` says what it is and how it was made; `tensors.safetensors` holds the numbers. No code is stored in either.
 """
 
-import contextlib
 import json
-import os
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from detector.conformal import ConformalScores
+from detector.files import replace_folder_atomically
 from detector.head import Head
 from detector.potentials import LabelGaussians
 from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
@@ -129,7 +127,7 @@ class Bundle:
         """
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not is_bundle(folder):
             raise BundleError(f"{folder} exists and is not a bundle; name another folder, or remove it")
-        with _replaced_folder(folder) as temporary:
+        with replace_folder_atomically(folder) as temporary:
             record = json.dumps(self.record.model_dump(mode="json"), indent=2, ensure_ascii=False)
             (temporary / RECORD_FILE).write_text(record + "\n", encoding="utf-8")
             save_file(self._tensors(), temporary / TENSOR_FILE)
@@ -216,37 +214,6 @@ def _read_record(folder: Path) -> BundleRecord:
         problem = error.errors()[0]
         where = ".".join(str(part) for part in problem["loc"])
         raise BundleError(f"{path}: {where}: {problem['msg']}; copy the bundle again") from error
-
-
-@contextlib.contextmanager
-def _replaced_folder(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder`; put it in its place when the block ends well."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    retired = folder.with_name(f".{folder.name}.{os.getpid()}.retired")
-    # A process of the same number, as every one in a container is, may have been killed here.
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    try:
-        yield temporary
-        _exchange(temporary, folder, retired)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _exchange(new: Path, folder: Path, retired: Path) -> None:
-    """Put `new` in the place of `folder`, which comes back if that fails."""
-    if not folder.exists():
-        new.replace(folder)
-        return
-    shutil.rmtree(retired, ignore_errors=True)
-    folder.replace(retired)
-    try:
-        new.replace(folder)
-    except BaseException:
-        retired.replace(folder)
-        raise
-    shutil.rmtree(retired, ignore_errors=True)
 
 
 def digest_rows(digests: list[bytes]) -> Tensor:

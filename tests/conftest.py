@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 
+import hypothesis
 import pytest
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from torch import Tensor
 from detector.types import LabelledImages
 
 torch.set_num_threads(1)
+# The same examples every time, however busy the machine is.
+hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("steady")
 
 LINEAR_WEIGHTS = (3.0, -4.0, 0.0, 12.0)
 """Of length 13."""

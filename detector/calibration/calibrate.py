@@ -13,13 +13,14 @@ import torch
 from torch import Generator, Tensor
 
 from detector.bundle import SCHEMA_VERSION, Bundle, BundleRecord, digest_rows
+from detector.calibration.checks import check_images, check_numbers
 from detector.calibration.fitting import Examples, collect_examples, fit_claim_weights, fit_head
 from detector.calibration.learning import learn_prototypes
 from detector.calibration.settings import CalibrationSettings
 from detector.calibration.splits import Splits, image_digests, split_held_out
 from detector.calibration.statistics import fit_gaussians
 from detector.calibration.stream import correctly_classified, stream
-from detector.conformal import ConformalScores, images_needed, require_images
+from detector.conformal import ConformalScores, require_images
 from detector.head import Head
 from detector.passes import waypoints_per_pass
 from detector.potentials import LabelGaussians, cross_entropy
@@ -27,15 +28,7 @@ from detector.profiles import PathProfiler
 from detector.prototypes.making import Workshop, make_prototypes
 from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
 from detector.prototypes.selection import candidates_by_label
-from detector.types import (
-    CalibrationError,
-    Classifier,
-    ImageError,
-    LabelledImages,
-    ProgressCallback,
-    no_progress,
-    to_pixels,
-)
+from detector.types import Classifier, LabelledImages, ProgressCallback, no_progress, to_pixels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,9 +65,9 @@ def calibrate(
     """
     started = time.perf_counter()
     for data, role in ((references, "reference"), (held_out, "held-out")):
-        _check(classifier, data, role)
+        check_images(classifier, data, role)
     splits = split_held_out(held_out, references, settings.shares, settings.seed)
-    _check_numbers(splits, settings)
+    check_numbers(splits, settings)
     with _own_randomness(settings.seed):
         return _Calibration(classifier, references, splits, settings, progress).run(provenance, started)
 
@@ -234,34 +227,6 @@ def _proxy_figures(
     """How many proxies, made of images that the head did not learn from, the calibrated thresholds flag."""
     p_values = conformal.p_values(head(validate.features[validate.is_proxy > 0]))
     return {f"proxies_flagged_at_{rate}": float((p_values <= rate).double().mean()) for rate in rates}
-
-
-def _check(classifier: Classifier, data: LabelledImages, role: str) -> None:
-    shape, n_labels = tuple(data.images.shape[1:]), len(classifier.labels)
-    if len(data) == 0:
-        raise ImageError(f"there is no {role} image; give at least some of every label")
-    if shape != classifier.input_shape:
-        raise ImageError(
-            f"{role} images have shape {shape} (channel, height, width), the classifier takes {classifier.input_shape}"
-        )
-    if int(data.labels.min()) < 0 or int(data.labels.max()) >= n_labels:
-        raise ImageError(
-            f"labels of the {role} images run from {int(data.labels.min())} to {int(data.labels.max())}, but the "
-            f"classifier has {n_labels} labels, 0 to {n_labels - 1}; map them to the classifier's"
-        )
-
-
-def _check_numbers(splits: Splits, settings: CalibrationSettings) -> None:
-    """Refuse early what the rates would make impossible at the end of a long calibration."""
-    needed = images_needed(min(settings.false_positive_rates))
-    if len(splits.conformal) < needed:
-        share = settings.shares.conformal * (1 - settings.shares.reserved)
-        total = needed / share if share else float("inf")
-        raise CalibrationError(
-            f"{len(splits.conformal)} clean calibration images cannot support a false-positive rate of "
-            f"{min(settings.false_positive_rates)}; at least {needed} are needed, so give about {total:.0f} held-out "
-            "images or ask for a higher rate"
-        )
 
 
 @contextlib.contextmanager

@@ -40,7 +40,7 @@ def fit_gaussians(classifier: Classifier, data: LabelledImages, chunk: int) -> M
             )
     if len(all_labels) < 2:
         raise CalibrationError(
-            f"the classifier gets {len(all_labels)} of {len(data)} held-out images right, too few to fit statistics on; "
+            f"the classifier gets {len(all_labels)} of {len(data)} held-out images right, too few for statistics; "
             "check labels, preprocessing and normalisation"
         )
     return {name: _fit_block(block, all_labels, len(classifier.labels)) for name, block in blocks.items()}

@@ -12,6 +12,7 @@ from detector.calibration import CalibrationSettings, Provenance, calibrate
 from detector.calibration.fitting import FittingSettings
 from detector.calibration.learning import LearningSettings
 from detector.calibration.proxies import ProxySettings
+from detector.calibration.splits import SplitShares
 from detector.calibration.stream import StreamSettings
 from detector.prototypes.synthesis import VisualisationSettings
 from detector.types import LabelledImages
@@ -24,6 +25,7 @@ def tiny_settings() -> CalibrationSettings:
         n_prototypes=2,
         hidden=(8,),
         false_positive_rates=(0.05,),
+        shares=SplitShares(conformal=0.2, learning=0.5),
         stream=StreamSettings(
             images=20,
             sources=40,

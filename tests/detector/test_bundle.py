@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,7 @@ def test_an_interrupt_while_saving_leaves_the_old_bundle(
 
 def test_what_a_killed_process_left_does_not_stop_the_next(bundle: Bundle, saved: Path, tmp_path: Path) -> None:
     for ending in ("partial", "retired"):
-        left = tmp_path / f".bundle.{module.os.getpid()}.{ending}"
+        left = tmp_path / f".bundle.{os.getpid()}.{ending}"
         left.mkdir()
         (left / "half").write_text("")
     bundle.save(saved)
@@ -121,7 +122,7 @@ def test_what_a_killed_process_left_does_not_stop_the_next(bundle: Bundle, saved
 def test_a_folder_without_a_record_is_no_bundle(tmp_path: Path) -> None:
     assert not is_bundle(tmp_path)
     for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(BundleError, match="is no bundle: it has no bundle.json"):
+        with pytest.raises(BundleError, match=r"is no bundle: it has no bundle\.json"):
             Bundle.load(folder)
 
 
@@ -140,7 +141,7 @@ def test_a_newer_schema_asks_for_an_upgrade(saved: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"schema_version": "one"}', "\ufeff{}"])
 def test_a_damaged_record_is_named(saved: Path, content: str) -> None:
     (saved / RECORD_FILE).write_text(content)
-    with pytest.raises(BundleError, match=RECORD_FILE if content not in ("[]", "null", "{}") else "schema"):
+    with pytest.raises(BundleError, match=f"{RECORD_FILE} .*; copy the bundle again"):
         Bundle.load(saved)
 
 
@@ -179,8 +180,9 @@ def test_a_tensor_that_is_missing_is_named(saved: Path, name: str) -> None:
     tensors = load_file(saved / TENSOR_FILE)
     del tensors[name]
     save_file(tensors, saved / TENSOR_FILE)
-    with pytest.raises(BundleError, match=name):
+    with pytest.raises(BundleError, match=name.removeprefix("head.")) as raised:
         Bundle.load(saved)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("name", "shape"), [("head.mean", (3,)), ("prototypes.available", (1,))])

@@ -149,6 +149,6 @@ def test_the_evidence_of_an_image_does_not_depend_on_the_others(linear: Any) -> 
     images, prototypes = torch.rand(70, 1, 2, 2, generator=random), torch.rand(2, 3, 1, 2, 2, generator=random)
     mixing = torch.tensor([0.2, 0.4])
     together = _profiler(linear).measure(images, prototypes, mixing)
-    for index in range(70):
+    for index in range(0, 70, 7):
         alone = _profiler(linear).measure(images[index : index + 1], prototypes, mixing)
         torch.testing.assert_close(_rows(alone, 0), _rows(together, index), atol=1e-5, rtol=1e-5)

@@ -1,0 +1,46 @@
+"""What is refused before a long calibration, and not at its end."""
+
+from detector.calibration.settings import CalibrationSettings
+from detector.calibration.splits import Splits
+from detector.conformal import images_needed
+from detector.types import CalibrationError, Classifier, ImageError, LabelledImages
+
+
+def check_images(classifier: Classifier, data: LabelledImages, role: str) -> None:
+    """Refuse images that the classifier does not take.
+
+    Args:
+        role: what the images are for, as the message is to name it.
+
+    Raises:
+        ImageError: there are none, or their shape or labels are not the classifier's.
+    """
+    shape, n_labels = tuple(data.images.shape[1:]), len(classifier.labels)
+    if len(data) == 0:
+        raise ImageError(f"there is no {role} image; give at least some of every label")
+    if shape != classifier.input_shape:
+        raise ImageError(
+            f"{role} images have shape {shape} (channel, height, width), the classifier takes {classifier.input_shape}"
+        )
+    if int(data.labels.min()) < 0 or int(data.labels.max()) >= n_labels:
+        raise ImageError(
+            f"labels of the {role} images run from {int(data.labels.min())} to {int(data.labels.max())}, but the "
+            f"classifier has {n_labels} labels, 0 to {n_labels - 1}; map them to the classifier's"
+        )
+
+
+def check_numbers(splits: Splits, settings: CalibrationSettings) -> None:
+    """Refuse rates that so few images cannot support.
+
+    Raises:
+        CalibrationError: the conformal part is too small for the smallest rate asked for.
+    """
+    needed = images_needed(min(settings.false_positive_rates))
+    if len(splits.conformal) < needed:
+        share = settings.shares.conformal * (1 - settings.shares.reserved)
+        total = needed / share if share else float("inf")
+        raise CalibrationError(
+            f"{len(splits.conformal)} clean calibration images cannot support a false-positive rate of "
+            f"{min(settings.false_positive_rates)}; at least {needed} are needed, so give about {total:.0f} held-out "
+            "images or ask for a higher rate"
+        )

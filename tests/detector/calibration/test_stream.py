@@ -1,0 +1,103 @@
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator
+
+from detector.calibration.proxies import ProxySettings
+from detector.calibration.stream import Batch, StreamSettings, correctly_classified, stream
+from detector.types import CalibrationError, LabelledImages, to_pixels
+
+STILL = StreamSettings(
+    images=12,
+    sources=30,
+    crop_padding=0,
+    flip=False,
+    proxies=ProxySettings(smallest_radius=0.1, largest_radius=0.3),
+)
+
+
+def _drawn(classifier: Any, data: LabelledImages, settings: StreamSettings, n: int = 3, chunk: int = 8) -> list[Batch]:
+    return list(itertools.islice(stream(classifier, data, settings, Generator().manual_seed(0), chunk), n))
+
+
+def test_clean_images_are_images_of_the_set_that_the_classifier_gets_right(
+    corners: Any, corner_images: Callable[..., LabelledImages]
+) -> None:
+    data = corner_images(40, seed=1)
+    known = {image.numpy().tobytes() for image in correctly_classified(corners, data, 8)[0].images}
+    for batch in _drawn(corners, data, STILL):
+        stored = (batch.clean * 255).round().to(torch.uint8)
+        assert len(stored) == 12
+        assert all(image.numpy().tobytes() in known for image in stored)
+
+
+def test_proxies_are_taken_for_another_than_their_true_label(
+    corners: Any, corner_images: Callable[..., LabelledImages]
+) -> None:
+    for batch in _drawn(corners, corner_images(40, seed=1), STILL):
+        assert 0 < len(batch.proxies) <= 12
+        assert len(batch.true_labels) == len(batch.proxies)
+        assert (corners(batch.proxies).logits.argmax(1) != batch.true_labels).all()
+
+
+def test_every_batch_is_new_and_one_seed_gives_one_stream(
+    corners: Any, corner_images: Callable[..., LabelledImages], untouched_randomness: None
+) -> None:
+    data = corner_images(40, seed=1)
+    first, again = _drawn(corners, data, STILL), _drawn(corners, data, STILL)
+    assert all(torch.equal(one.proxies, other.proxies) for one, other in zip(first, again, strict=True))
+    assert not torch.equal(first[0].clean, first[1].clean)
+
+
+def test_the_classifier_sees_no_more_than_a_chunk_at_once(
+    corners: Any, corner_images: Callable[..., LabelledImages]
+) -> None:
+    _drawn(corners, corner_images(40, seed=1), STILL, chunk=8)
+    assert max(corners.batches) == 8
+
+
+def _ramp() -> LabelledImages:
+    """Images of label 0 whose pixels grow to the right and downwards."""
+    grid = torch.arange(4)[:, None] * 10 + torch.arange(4)
+    images = (200 - grid).to(torch.uint8).expand(8, 1, 4, 4)
+    return LabelledImages(images=images, labels=torch.zeros(8, dtype=torch.int64))
+
+
+def test_mirrored_images_are_mirrored_from_left_to_right(corners: Any) -> None:
+    settings = StreamSettings(images=40, sources=4, crop_padding=0, flip=True)
+    plain = to_pixels(_ramp().images[:1])[0]
+    (batch,) = _drawn(corners, _ramp(), settings, n=1)
+    mirrored = [torch.equal(image, plain.flip(2)) for image in batch.clean]
+    assert all(flag or torch.equal(image, plain) for flag, image in zip(mirrored, batch.clean, strict=True))
+    assert 8 < sum(mirrored) < 32
+
+
+def test_shifted_images_are_crops_of_the_image_with_its_reflected_rim(corners: Any) -> None:
+    settings = StreamSettings(images=40, sources=4, crop_padding=1, flip=False)
+    (batch,) = _drawn(corners, _ramp(), settings, n=1)
+    rows = columns = [1, 0, 1, 2, 3, 2]
+    padded = to_pixels(_ramp().images[:1])[0, 0][rows][:, columns]
+    crops = [padded[top : top + 4, left : left + 4] for top in range(3) for left in range(3)]
+    found = [[torch.equal(image[0], crop) for crop in crops].index(True) for image in batch.clean]
+    assert len(set(found)) > 5
+
+
+def test_margins_come_with_the_images_that_are_right(corners: Any) -> None:
+    quarters = torch.tensor([[255, 0, 0, 0], [0, 255, 0, 0], [51, 102, 0, 0]], dtype=torch.uint8).view(3, 1, 2, 2)
+    images = quarters.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    data = LabelledImages(images=images, labels=torch.tensor([0, 0, 1]))
+    found, margins = correctly_classified(corners, data, 2)
+    assert found.labels.tolist() == [0, 1]
+    # Logits are 40 times the mean: 40 − 0 and 40 · (0.4 − 0.2).
+    torch.testing.assert_close(margins, torch.tensor([40.0, 8.0]))
+
+
+@pytest.mark.parametrize("n_images", [0, 1])
+def test_too_few_correct_images_are_refused(
+    corners: Any, corner_images: Callable[..., LabelledImages], n_images: int
+) -> None:
+    with pytest.raises(CalibrationError, match=f"{n_images} of {n_images} held-out images right, too few"):
+        correctly_classified(corners, corner_images(40, seed=1)[4 : 4 + n_images], 8)
