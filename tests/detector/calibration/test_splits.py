@@ -67,7 +67,7 @@ def test_nothing_is_left_where_everything_is_a_reference() -> None:
 @pytest.mark.parametrize("shares", [(0.0, 0.5, 0.5), (1.0, 0.2, 0.5), (-0.1, 0.2, 0.5), (0.0, -0.2, 0.5)])
 def test_shares_that_leave_nothing_for_the_statistics_are_refused(shares: tuple[float, float, float]) -> None:
     reserved, conformal, learning = shares
-    with pytest.raises(CalibrationError, match="each stage must leave some over"):
+    with pytest.raises(CalibrationError, match="some must be left over"):
         SplitShares(reserved=reserved, conformal=conformal, learning=learning)
 
 
