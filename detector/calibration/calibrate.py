@@ -68,7 +68,7 @@ def calibrate(
         check_images(classifier, data, role)
     splits = split_held_out(held_out, references, settings.shares, settings.seed)
     check_numbers(splits, settings)
-    with _own_randomness(settings.seed):
+    with _own_randomness(settings.seed, classifier.device):
         return _Calibration(classifier, references, splits, settings, progress).run(provenance, started)
 
 
@@ -230,8 +230,8 @@ def _proxy_figures(
 
 
 @contextlib.contextmanager
-def _own_randomness(seed: int) -> Iterator[None]:
+def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     """Let dropout and first weights draw from a state of our own; the caller's global generator stays as it was."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

@@ -48,6 +48,16 @@ class ProxySettings:
                 f"the sizes of the proxies run from {self.smallest_radius} to {self.largest_radius}; "
                 "give a smaller and a larger one between 0 and 1, e.g. 0.003 and 0.03"
             )
+        shares = (self.l2_share, self.targeted_share, self.boundary_share, self.unstopped_share)
+        if min(shares) < 0 or max(shares) > 1 or self.boundary_share + self.unstopped_share > 1:
+            raise CalibrationError(
+                f"shares of the proxies are {shares}; each must lie in [0, 1], and those stopped at the boundary and "
+                "those never stopped may not exceed 1 together"
+            )
+        if not 1 <= self.fewest_steps <= self.most_steps:
+            raise CalibrationError(
+                f"proxies were to take {self.fewest_steps} to {self.most_steps} steps; give at least 1, the fewer first"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -3,11 +3,10 @@
 import dataclasses
 import enum
 
-import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from detector.types import DetectorError, Labels
+from detector.types import DetectorError
 
 
 class PrototypeKind(enum.StrEnum):
@@ -67,11 +66,3 @@ class PrototypeSet:
     def pixels(self) -> Float[Tensor, "label prototype channel height width"]:
         """All prototypes with pixels in [0, 1]."""
         return self.images.float() / 255
-
-    def for_labels(self, labels: Labels) -> Float[Tensor, "image prototype channel height width"]:
-        """The prototypes that belong to each label, pixels in [0, 1]."""
-        return self.images[labels].float() / 255
-
-    def to(self, device: torch.device) -> "PrototypeSet":
-        """The same set on another device."""
-        return dataclasses.replace(self, images=self.images.to(device), available=self.available.to(device))

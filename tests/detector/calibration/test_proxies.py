@@ -154,3 +154,16 @@ def test_one_seed_makes_one_set_of_proxies(corners: Any, untouched_randomness: N
 def test_radii_that_are_no_range_within_0_to_1_are_refused(smallest: float, largest: float) -> None:
     with pytest.raises(CalibrationError, match="between 0 and 1"):
         ProxySettings(smallest_radius=smallest, largest_radius=largest)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"l2_share": 1.2}, r"each must lie in \[0, 1\]"),
+        ({"boundary_share": 0.7, "unstopped_share": 0.7}, "may not exceed 1 together"),
+        ({"fewest_steps": 9}, "take 9 to 8 steps"),
+    ],
+)
+def test_a_family_that_cannot_be_drawn_from_is_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(CalibrationError, match=message):
+        ProxySettings(**settings)

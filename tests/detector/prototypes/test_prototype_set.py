@@ -16,11 +16,6 @@ def test_pixels_are_the_stored_bytes_between_0_and_1() -> None:
     assert _set().n_prototypes == 3
 
 
-def test_each_label_has_its_own_prototypes() -> None:
-    found = _set().for_labels(torch.tensor([1, 0, 1]))[..., 0, 0, 0]
-    torch.testing.assert_close(found, torch.tensor([[0.6, 0.8, 1.0], [0.0, 0.2, 0.4], [0.6, 0.8, 1.0]]))
-
-
 @pytest.mark.parametrize(("n_available", "n_kinds"), [(1, 3), (2, 2)])
 def test_parts_that_do_not_fit_together_are_refused(n_available: int, n_kinds: int) -> None:
     images = torch.zeros(2, 3, 1, 1, 1, dtype=torch.uint8)
