@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("service", "detector", "models")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-LONGEST_FILE, LONGEST_FUNCTION = 260, 50
+LONGEST_FILE, LONGEST_FUNCTION = 250, 40
 
 
 @pytest.mark.parametrize(
@@ -37,10 +37,15 @@ def test_no_file_and_no_function_holds_two_things() -> None:
             too_long.append(f"{path.relative_to(ROOT)}: {len(text.splitlines())} lines")
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                n_lines = (node.end_lineno or 0) - node.lineno + 1
-                if n_lines > LONGEST_FUNCTION:
-                    too_long.append(f"{path.relative_to(ROOT)}: {node.name}, {n_lines} lines")
+                if body_length(node) > LONGEST_FUNCTION:
+                    too_long.append(f"{path.relative_to(ROOT)}: {node.name}, {body_length(node)} lines")
     assert not too_long
+
+
+def body_length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of what a function does; the options of a command are its signature, and not counted."""
+    statements = function.body[1:] if ast.get_docstring(function) else function.body
+    return (statements[-1].end_lineno or 0) - statements[0].lineno + 1 if statements else 0
 
 
 def test_no_module_can_run_what_it_reads() -> None:

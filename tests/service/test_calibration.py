@@ -10,8 +10,8 @@ from service.errors import InputError
 from service.options import PresetName, PrototypeName
 
 
-def request(**changes):
-    return CalibrationRequest(classifier="digits", images="a", held_out="b", out=Path("c"), **changes)
+def request(classifier="SPEC.toml", **changes):
+    return CalibrationRequest(classifier=classifier, images="a", held_out="b", out=Path("c"), **changes)
 
 
 def test_what_is_not_asked_for_is_the_presets():
@@ -29,6 +29,18 @@ def test_what_is_asked_for_replaces_the_presets():
         shares=dataclasses.replace(preset.shares, reserved=0.1),
     )
     assert settings_of(asked) == expected
+
+
+def test_images_are_varied_as_in_the_training_of_a_registered_classifier():
+    assert settings_of(request("digits")).stream.flip is False
+    assert settings_of(request("cifar10-resnet20")).stream.flip is True
+    assert settings_of(request("digits", flip=True)).stream.flip is True
+
+
+def test_how_long_and_against_what_to_learn_can_be_asked_for():
+    settings = settings_of(request(steps=5, batches=6, proxy_radius=(0.1, 0.2)))
+    assert (settings.learning.steps, settings.fitting.batches) == (5, 6)
+    assert (settings.stream.proxies.smallest_radius, settings.stream.proxies.largest_radius) == (0.1, 0.2)
 
 
 def test_a_folder_of_something_else_is_refused_before_the_work(tmp_path):
