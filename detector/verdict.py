@@ -33,7 +33,8 @@ class Verdict:
         barrier: rise of the cross-entropy above the higher endpoint, in nats, on the lowest of the paths to the
             prototypes of the label, at the bundle's waypoints.
         prototype: index, among the prototypes of the label, of the one at the end of that path.
-        suspected_label: for a flagged image, the label that takes over along the paths; None otherwise.
+        suspected_label: for a flagged image, what it may truly show: the label that, at the image and along the paths,
+            has the strongest claim besides the predicted one; None otherwise.
         outcome: how the decision came about.
         profile: cross-entropy in nats along that path, from the image to the prototype.
     """

@@ -162,6 +162,8 @@ def _labels(spec: Spec) -> list[str]:
         raise ModelError(f"the labels file {spec.labels_file} cannot be read ({one_line(error)})") from error
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise ModelError(f"the labels file {spec.labels_file} is not a JSON list of names, in the order of the logits")
+    if len(labels) < 2:
+        raise ModelError(f"the labels file {spec.labels_file} names {len(labels)} labels; at least 2 are needed")
     return labels
 
 

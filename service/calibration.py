@@ -83,7 +83,8 @@ def run_calibration(request: CalibrationRequest, *, json: bool) -> None:
             provenance=Provenance(classifier=loaded.name, preprocessing=loaded.preprocessing.to_dict()),
             progress=progress,
         )
-    bundle.save(request.out)
+    # A relative name such as "." has no neighbour to be written beside first.
+    bundle.save(request.out.absolute())
     _report(bundle, request.out, json=json)
 
 

@@ -90,8 +90,7 @@ def run_demo(*, data: DemoData, images: str | None, out: Path, json: bool) -> No
 
 _LEAD = (
     "A detector was calibrated on clean images, three attacks were run on images it had never seen, and both were "
-    "judged. The cross-entropy along a path does not tell them apart by itself, since confident attacks are joined to "
-    "the class they feign as easily as natural images; the calibrated profile of all potentials does."
+    "judged. Beside the calibrated score stands what the bare cross-entropy barrier of the same paths would tell."
 )
 
 

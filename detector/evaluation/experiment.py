@@ -62,7 +62,7 @@ def run_experiment(
     chunk = waypoints_per_pass(classifier.input_shape)
     unseen = _unseen(data, detectors)
     is_correct = _correct(classifier, unseen, chunk)
-    clean, misclassified = unseen[is_correct], unseen[~is_correct]
+    clean, misclassified = _dealt(unseen[is_correct]), unseen[~is_correct]
     if len(clean) == 0:
         raise ImageError(
             f"of {len(data)} images, {len(data) - len(unseen)} were used in calibration and none of the rest is "
@@ -97,6 +97,18 @@ def _unseen(data: LabelledImages, detectors: Mapping[str, Detector]) -> Labelled
         seen |= {bytes(row) for row in detector.bundle.used_images.tolist()}
     kept = [index for index, digest in enumerate(image_digests(data.images)) if digest not in seen]
     return data[torch.tensor(kept, dtype=torch.int64)]
+
+
+def _dealt(data: LabelledImages) -> LabelledImages:
+    """Images that come sorted by label, as folders of classes do, dealt out so that the first ones hold every label."""
+    if not (data.labels.diff() >= 0).all():
+        return data
+    seen: dict[int, int] = {}
+    turns = []
+    for label in data.labels.tolist():
+        seen[label] = seen.get(label, 0) + 1
+        turns.append(seen[label])
+    return data[torch.tensor(turns).argsort(stable=True)]
 
 
 @torch.no_grad()

@@ -55,7 +55,7 @@ def attack_table(figures: DetectorFigures) -> Table:
         ),
         rows=tuple(rows),
         note=f"{figures.forward_equivalents} forward passes an image. Thresholds are the calibrated ones. "
-        "The barrier alone, by its AUROC, is the paper's statistic, uncalibrated. "
+        "The barrier alone is the AUROC of this bundle's cross-entropy barrier, uncalibrated. "
         "The true label is looked for among flagged images.",
     )
 
@@ -146,10 +146,10 @@ def roc_curve(clean: Judgement, attacked: Judgement) -> tuple[np.ndarray, np.nda
 
 
 def _threshold(detector: Detector) -> float:
-    """The lowest calibration score that is flagged when met again."""
+    """The highest calibration score that passes; whatever scores above it is flagged."""
     scores = detector.bundle.conformal.scores
-    flagged = scores[detector.bundle.conformal.p_values(scores) <= detector.false_positive_rate]
-    return float(flagged.min()) if len(flagged) else float(scores.max())
+    passed = scores[detector.bundle.conformal.p_values(scores) > detector.false_positive_rate]
+    return float(passed.max()) if len(passed) else float(scores.min())
 
 
 def _bands(detector: Detector, experiment: Experiment) -> tuple[ProfileBand, ...]:

@@ -50,7 +50,7 @@ class AttackFigures:
     Attributes:
         auroc: of the score, against clean images.
         tpr: share flagged, by nominal false-positive rate.
-        barrier_auroc: of the cross-entropy barrier alone, without calibration: the paper's statistic.
+        barrier_auroc: of this bundle's cross-entropy barrier alone, without calibration.
         recovered: share of the flagged whose suspected label is the true one.
         n_small, n_small_recovered: the same among flagged images whose perturbation is small.
     """

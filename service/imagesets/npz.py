@@ -27,6 +27,9 @@ def load_npz(path: Path, preprocessing: Preprocessing, *, labels: Sequence[str],
     """
     arrays = _read_arrays(path)
     images, values = arrays["images"], arrays["labels"]
+    for name in ("labels", "classes"):
+        if name in arrays and arrays[name].ndim != 1:
+            raise InputError(f"{path}: {name} has {arrays[name].ndim} axes; one entry an image or a class was expected")
     _check_images(images, preprocessing, path)
     if len(images) != len(values):
         raise InputError(f"{path} holds {len(images)} images and {len(values)} labels; one label an image was expected")

@@ -35,6 +35,8 @@ def match_names(names: Sequence[str], labels: Sequence[str], source: str) -> lis
         InputError: the classes cannot be matched.
     """
     indices = {_plain(label): index for index, label in enumerate(labels)}
+    if len(indices) < len(labels) or len({_plain(name) for name in names}) < len(names):
+        raise InputError(f"{source}: two labels or two classes have the same name; give each a name of its own")
     unknown = [name for name in names if _plain(name) not in indices]
     if not unknown:
         return [indices[_plain(name)] for name in names]

@@ -8,7 +8,7 @@ import torch
 from detector.bundle import Bundle
 from detector.detector import Detector
 from detector.evaluation.attacks import fgsm, pgd
-from detector.evaluation.experiment import Experiment, run_experiment
+from detector.evaluation.experiment import Experiment, _dealt, run_experiment
 from detector.evaluation.serialised import as_document
 from detector.types import ImageError, LabelledImages
 
@@ -78,3 +78,17 @@ def test_the_document_has_the_figures_of_every_detector_and_attack(
     assert document["n_clean"] == len(found.clean)
     assert document["detectors"]["first"]["clean"]["0.05"]["n"] == len(found.clean)
     assert document["detectors"]["first"]["forward_equivalents"] == 5
+
+
+def test_images_sorted_by_label_are_dealt_out_so_that_the_first_hold_every_label() -> None:
+    labels = torch.tensor([0, 0, 0, 1, 1, 2])
+    images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1)
+    dealt = _dealt(LabelledImages(images=images, labels=labels))
+    assert dealt.labels.tolist() == [0, 1, 2, 0, 1, 0]
+    assert dealt.images.flatten().tolist() == [0, 3, 5, 1, 4, 2]
+
+
+def test_images_in_any_other_order_stay_as_they_are() -> None:
+    labels = torch.tensor([1, 0, 1])
+    images = torch.arange(3, dtype=torch.uint8).view(3, 1, 1, 1)
+    assert _dealt(LabelledImages(images=images, labels=labels)).images.flatten().tolist() == [0, 1, 2]
