@@ -18,7 +18,7 @@ class TrainingCard(BaseModel):
         settings: of training, as `TrainingSettings`.
         train_digest, test_digest: sha256 over pixels and labels of the images.
         sha256: of the weight file.
-        training_seconds: over all sessions, if it was interrupted.
+        training_seconds: in all, if it was interrupted and resumed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
