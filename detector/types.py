@@ -94,6 +94,11 @@ def to_pixels(images: StoredImages, device: torch.device | None = None) -> Image
     return images.to(device=device, dtype=torch.float32) / 255
 
 
+def to_stored(pixels: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:
+    """Pixels in [0, 1] rounded to the bytes 0 to 255, on the CPU; one image, many, or paths of them."""
+    return (pixels * 255).round().to(torch.uint8).cpu()
+
+
 class DetectorError(ValueError):
     """Something a caller can put right."""
 

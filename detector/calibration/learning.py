@@ -18,7 +18,7 @@ from detector.calibration.stream import Batch
 from detector.head import Head
 from detector.profiles import PathProfiler
 from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
-from detector.types import CalibrationError, ProgressCallback
+from detector.types import CalibrationError, ProgressCallback, to_stored
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ def learn_prototypes(
         schedule.step()
         running_loss += 0.05 * (loss - running_loss)
         progress(f"learning prototypes, loss {running_loss:.3f}", step + 1, settings.steps)
-    stored = (prototype_logits.detach().sigmoid() * 255).round().to(torch.uint8).cpu()
+    stored = to_stored(prototype_logits.detach().sigmoid())
     learned = dataclasses.replace(start, images=stored, kinds=(PrototypeKind.LEARNED,) * start.n_prototypes)
     return learned, mixing_logits.detach().sigmoid().cpu()
 

@@ -12,8 +12,7 @@ from detector.evaluation.experiment import Experiment
 from detector.evaluation.page import Page, PathExample, ProfileBand, ScoreGroup, Table
 from detector.evaluation.results import RATES, DetectorFigures, Judgement
 from detector.evaluation.tracing import trace
-from detector.prototypes.making import to_stored
-from detector.types import Images, to_pixels
+from detector.types import Images, to_pixels, to_stored
 from detector.verdict import Decision, Verdict
 
 IMAGES_PER_BAND = 48
@@ -125,10 +124,7 @@ def build_page(
         tables=tuple(tables),
         bands=_bands(detector, experiment),
         band_unit=BAND_POTENTIAL,
-        score_groups=tuple(
-            ScoreGroup(name=group, scores=np.asarray(found.scores)[np.isfinite(found.scores)])
-            for group, found in judged.items()
-        ),
+        score_groups=tuple(ScoreGroup(name=group, scores=found.scores) for group, found in judged.items()),
         threshold=_threshold(detector),
         roc={group: roc_curve(clean, found) for group, found in judged.items() if group != "clean"},
         examples=tuple(_examples(detector, experiment)),
@@ -189,7 +185,7 @@ def _examples(detector: Detector, experiment: Experiment) -> list[PathExample]:
             true_label = int(made.true_labels[index])
             title = f"{name} · {outcome}"
             examples.append(_example(detector, title, name, made.images[index], source, verdicts[index], true_label))
-    return [example for example in examples if example is not None]
+    return examples
 
 
 def _first(verdicts: Sequence[Verdict], decision: Decision, n: int) -> list[int]:

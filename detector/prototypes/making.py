@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
 from detector.prototypes.selection import candidates_by_label, medoids, spread_out
 from detector.prototypes.synthesis import VisualisationSettings, feature_visualised, grey_images, noise_images
-from detector.types import Classifier, Images, LabelledImages, ProgressCallback, StoredImages
+from detector.types import Classifier, LabelledImages, ProgressCallback, StoredImages, to_stored
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,11 +89,6 @@ def _grey(workshop: Workshop) -> StoredImages:
 
 def _none(workshop: Workshop) -> StoredImages:
     return torch.zeros((0, *workshop.classifier.input_shape), dtype=torch.uint8)
-
-
-def to_stored(images: Images) -> StoredImages:
-    """Pixels in [0, 1] rounded to bytes."""
-    return (images * 255).round().to(torch.uint8).cpu()
 
 
 _MAKERS: Mapping[PrototypeKind, Callable[[Workshop], StoredImages]] = {

@@ -6,9 +6,9 @@ import torch
 from torch import Generator, Tensor
 
 from detector.prototypes import PrototypeKind, PrototypeSet
-from detector.prototypes.making import Workshop, make_prototypes, to_stored
+from detector.prototypes.making import Workshop, make_prototypes
 from detector.prototypes.synthesis import VisualisationSettings
-from detector.types import LabelledImages, no_progress
+from detector.types import LabelledImages, no_progress, to_stored
 
 
 @pytest.fixture
