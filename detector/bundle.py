@@ -3,63 +3,27 @@
 `bundle.json` says what it is and how it was made; `tensors.safetensors` holds the numbers. No code is stored in either.
 """
 
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from detector.bundle_record import RECORD_FILE, BundleRecord, EscalationRecord, is_bundle, read_record
 from detector.conformal import ConformalScores
 from detector.files import replace_folder_atomically
 from detector.head import Head
 from detector.potentials import LabelGaussians
-from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
+from detector.prototypes.prototype_set import PrototypeSet
+from detector.second_opinion import EscalationSettings, SecondOpinion
 from detector.types import BundleError, Classifier
 
-SCHEMA_VERSION = 1
-RECORD_FILE = "bundle.json"
 TENSOR_FILE = "tensors.safetensors"
-
-
-class BundleRecord(BaseModel):
-    """What `bundle.json` holds.
-
-    Attributes:
-        classifier: name under which the classifier can be loaded again.
-        classifier_digest: of the classifier that was calibrated; no other is served.
-        preprocessing: how a picture becomes the classifier's input, as the classifier's own package writes it.
-        hidden: widths of the head's hidden layers.
-        false_positive_rates: those asked for at calibration.
-        measured: figures of the calibration, by name.
-        data_digest: sha256 over the digests of all calibration images.
-        seconds: how long calibration took.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int
-    classifier: str
-    classifier_digest: str
-    input_shape: tuple[int, int, int]
-    labels: tuple[str, ...]
-    preprocessing: dict[str, Any]
-    prototype_kinds: tuple[PrototypeKind, ...]
-    blocks: tuple[str, ...]
-    hidden: tuple[int, ...]
-    n_features: int
-    false_positive_rates: tuple[float, ...]
-    seed: int
-    settings: dict[str, Any]
-    measured: dict[str, float]
-    data_digest: str
-    versions: dict[str, str]
-    created: str
-    seconds: float
 
 
 class Bundle:
@@ -74,6 +38,7 @@ class Bundle:
         claim_weights: how much each claim counts towards the suspected label, shape (claim,).
         conformal: scores of clean images.
         prototype_profiles: cross-entropy of each prototype for its own label, in nats, shape (label, prototype).
+        second_opinion: judges images in doubt, where that was found to pay.
         used_images: first 8 bytes of the sha256 of each image that calibration saw, shape (image, 8), uint8.
     """
 
@@ -89,6 +54,7 @@ class Bundle:
         conformal: ConformalScores,
         prototype_profiles: Tensor,
         used_images: Tensor,
+        second_opinion: SecondOpinion | None = None,
     ) -> None:
         self.record = record
         self.prototypes = prototypes
@@ -99,10 +65,16 @@ class Bundle:
         self.conformal = conformal
         self.prototype_profiles = prototype_profiles
         self.used_images = used_images
+        self.second_opinion = second_opinion
+
+    def replaced(self, **changes: Any) -> "Bundle":
+        """The same bundle with some of its parts changed, named as `__init__` names them."""
+        parts = {name: getattr(self, name) for name in inspect.signature(Bundle).parameters}
+        return Bundle(**(parts | changes))
 
     @property
     def forward_equivalents(self) -> int:
-        """Forward passes of the classifier that one verdict costs."""
+        """Forward passes of the classifier that one verdict costs, where the image is not in doubt."""
         return 1 + self.prototypes.n_prototypes * len(self.mixing)
 
     def check_classifier(self, classifier: Classifier) -> None:
@@ -143,6 +115,9 @@ class Bundle:
             "used_images": self.used_images,
         }
         tensors |= {f"head.{name}": tensor for name, tensor in self.head.state_dict().items()}
+        if self.second_opinion is not None:
+            second = self.second_opinion.head.state_dict()
+            tensors |= {f"second_head.{name}": tensor for name, tensor in second.items()}
         for name, gaussians in self.gaussians.items():
             tensors |= {f"means.{name}": gaussians.means, f"whitening.{name}": gaussians.whitening}
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -154,7 +129,7 @@ class Bundle:
         Raises:
             BundleError: it is missing, damaged, or of a schema that this version does not know.
         """
-        record = _read_record(folder)
+        record = read_record(folder)
         try:
             return cls._assembled(record, load_file(folder / TENSOR_FILE))
         except (OSError, SafetensorError, KeyError, RuntimeError, ValueError) as error:
@@ -166,8 +141,6 @@ class Bundle:
 
     @classmethod
     def _assembled(cls, record: BundleRecord, tensors: Mapping[str, Tensor]) -> "Bundle":
-        head = Head(record.n_features, record.hidden)
-        head.load_state_dict({n.removeprefix("head."): t for n, t in tensors.items() if n.startswith("head.")})
         return cls(
             record=record,
             prototypes=PrototypeSet(
@@ -180,40 +153,33 @@ class Bundle:
                 name: LabelGaussians(means=tensors[f"means.{name}"], whitening=tensors[f"whitening.{name}"])
                 for name in record.blocks
             },
-            head=head.eval().requires_grad_(False),
+            head=_head_from(tensors, "head.", record.n_features, record.hidden),
             claim_weights=tensors["claim_weights"],
             conformal=ConformalScores(tensors["conformal.scores"]),
             prototype_profiles=tensors["prototypes.profiles"],
             used_images=tensors["used_images"],
+            second_opinion=_second_opinion_from(record.escalation, tensors),
         )
 
 
-def is_bundle(folder: Path) -> bool:
-    """Whether a folder claims to be a bundle."""
-    return (folder / RECORD_FILE).is_file()
+def _head_from(tensors: Mapping[str, Tensor], prefix: str, n_features: int, hidden: tuple[int, ...]) -> Head:
+    head = Head(n_features, hidden)
+    head.load_state_dict({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
+    return head.eval().requires_grad_(False)
 
 
-def _read_record(folder: Path) -> BundleRecord:
-    path = folder / RECORD_FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise BundleError(f"{folder} is no bundle: it has no {RECORD_FILE}; `isthmus calibrate` makes one") from error
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{path} cannot be read ({error}); copy the bundle again") from error
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if not isinstance(version, int):
-        raise BundleError(f"{path} names no schema version; copy the bundle again")
-    if version > SCHEMA_VERSION:
-        raise BundleError(
-            f"{folder} has bundle schema {version}, and this version reads up to {SCHEMA_VERSION}; upgrade isthmus"
-        )
-    try:
-        return BundleRecord.model_validate(content)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise BundleError(f"{path}: {where}: {problem['msg']}; copy the bundle again") from error
+def _second_opinion_from(record: EscalationRecord | None, tensors: Mapping[str, Tensor]) -> SecondOpinion | None:
+    if record is None:
+        return None
+    settings = EscalationSettings(
+        method=record.method,
+        potential=record.potential,
+        budget=record.budget,
+        resolution=record.resolution,
+        doubt=record.doubt,
+    )
+    head = _head_from(tensors, "second_head.", record.n_features, record.hidden)
+    return SecondOpinion(settings=settings, band=record.band, head=head)
 
 
 def digest_rows(digests: list[bytes]) -> Tensor:

@@ -9,9 +9,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from detector.bundle import Bundle
+from detector.escalation import Escalator
 from detector.passes import PIXELS_PER_PASS, images_per_pass
 from detector.paths import barrier_height
 from detector.profiles import PathEvidence, PathProfiler
+from detector.second_opinion import SecondOpinion
 from detector.types import (
     Classifier,
     ImageError,
@@ -74,6 +76,7 @@ class Detector:
         # Modules move in place, and the bundle may serve detectors on other devices too.
         self._head = copy.deepcopy(bundle.head).to(device)
         self._claim_weights = bundle.claim_weights.to(device)
+        self._second_opinion = _on_device(bundle.second_opinion, device)
         self._chunk = images_per_pass(classifier.input_shape, bundle.forward_equivalents - 1, pixels_per_pass)
 
     def inspect(self, images: Images, progress: ProgressCallback = no_progress) -> list[Verdict]:
@@ -97,9 +100,21 @@ class Detector:
         ends = self._prototype_profiles[paths.labels]
         return Evidence(
             paths=paths,
-            scores=self._head(paths.features),
+            scores=self._revised(pixels, paths, self._head(paths.features)),
             profiles=torch.cat([paths.profiles, ends[:, :, None]], 2),
         )
+
+    def _revised(self, pixels: Images, paths: PathEvidence, scores: Tensor) -> Tensor:
+        """The scores, with a second opinion where the first leaves doubt and the bundle has one."""
+        if self._second_opinion is None:
+            return scores
+        escalator = Escalator(
+            profiler=self._profiler,
+            prototypes=self._prototypes,
+            mixing=self._mixing,
+            settings=self._second_opinion.settings,
+        )
+        return escalator.revised(self._second_opinion, pixels, paths.features, scores)
 
     def _check(self, images: Images) -> None:
         shape = tuple(images.shape[1:])
@@ -160,6 +175,11 @@ class Detector:
             outcome=outcome,
             profile=(),
         )
+
+
+def _on_device(opinion: SecondOpinion | None, device: torch.device) -> SecondOpinion | None:
+    """A copy that moves nothing in the bundle."""
+    return opinion and dataclasses.replace(opinion, head=copy.deepcopy(opinion.head).to(device))
 
 
 def suspected_labels(paths: PathEvidence, claim_weights: Float[Tensor, " claim"]) -> Tensor:

@@ -63,6 +63,15 @@ class _Look:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class _Start:
+    """What the images themselves show, before any path."""
+
+    logits: Float[Tensor, "image label"]
+    labels: Labels
+    look: _Look
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PathProfiler:
     """Measures every potential at the image itself and at the interior waypoints of its paths.
 
@@ -85,32 +94,48 @@ class PathProfiler:
         Costs `1 + prototype × waypoint` forward passes an image. Differentiable in the prototypes and the mixing
         weights, not in the images.
         """
-        with torch.no_grad():
-            at_image = self.classifier(images)
-            logits = at_image.logits
-            labels = logits.argmax(1)
-            image_look = self._look(at_image, labels)
-            image_profile = cross_entropy(logits, labels)
-        n_images, n_prototypes, n_waypoints = len(images), prototypes.shape[1], len(mixing)
-        n_points = n_prototypes * n_waypoints
-        start_profile = image_profile[:, None, None].expand(-1, n_prototypes, 1)
+        start = self._at(images)
+        waypoints = straight_paths(
+            images.repeat_interleave(prototypes.shape[1], 0), prototypes[start.labels].flatten(0, 1), mixing
+        )
+        return self._along(start, waypoints.view(len(images), prototypes.shape[1], *waypoints.shape[1:]))
+
+    def measure_paths(
+        self, images: Images, waypoints: Float[Tensor, "image prototype waypoint channel height width"]
+    ) -> PathEvidence:
+        """The same evidence along paths that need not be straight, given by their interior waypoints.
+
+        The labels are those that the classifier gives to the images.
+        """
+        return self._along(self._at(images), waypoints)
+
+    @torch.no_grad()
+    def _at(self, images: Images) -> _Start:
+        outputs = self.classifier(images)
+        labels = outputs.logits.argmax(1)
+        return _Start(logits=outputs.logits, labels=labels, look=self._look(outputs, labels))
+
+    def _along(
+        self, start: _Start, waypoints: Float[Tensor, "image prototype waypoint channel height width"]
+    ) -> PathEvidence:
+        n_images, n_prototypes, n_waypoints = waypoints.shape[:3]
+        shape, n_points = (n_images, n_prototypes, n_waypoints), n_prototypes * n_waypoints
+        logits, labels, at_image = start.logits, start.labels, start.look.distances
+        start_profile = cross_entropy(logits, labels)[:, None, None].expand(-1, n_prototypes, 1)
         if n_points == 0:
             return PathEvidence(
                 labels=labels,
                 logits=logits,
-                features=image_look.features,
+                features=start.look.features,
                 profiles=start_profile.expand(-1, -1, 1 + n_waypoints),
                 takeover=torch.zeros_like(logits),
-                claims=_claims(logits, labels, torch.zeros_like(logits), image_look.distances, image_look.distances),
+                claims=_claims(logits, labels, torch.zeros_like(logits), at_image, at_image),
             )
-        starts = images.repeat_interleave(n_prototypes, 0)
-        waypoints = straight_paths(starts, prototypes[labels].flatten(0, 1), mixing)
-        outputs = self.classifier(waypoints.flatten(0, 1))
+        outputs = self.classifier(waypoints.flatten(0, 2))
         point_labels = labels.repeat_interleave(n_points)
         gains = _gains(outputs.logits, logits.repeat_interleave(n_points, 0), point_labels)
         look = self._look(outputs, point_labels)
         features = torch.cat([look.features, largest_other(gains, point_labels)], 1)
-        shape = (n_images, n_prototypes, n_waypoints)
         path_features = features.view(*shape, -1).permute(0, 2, 3, 1).flatten(1, 2)
         profile = cross_entropy(outputs.logits, point_labels).view(shape)
         takeover = gains.view(n_images, n_points, -1).mean(1)
@@ -118,10 +143,10 @@ class PathProfiler:
         return PathEvidence(
             labels=labels,
             logits=logits,
-            features=torch.cat([image_look.features, _summary(path_features)], 1),
+            features=torch.cat([start.look.features, _summary(path_features)], 1),
             profiles=torch.cat([start_profile, profile], 2),
             takeover=takeover,
-            claims=_claims(logits, labels, takeover, image_look.distances, path_distances),
+            claims=_claims(logits, labels, takeover, at_image, path_distances),
         )
 
     def split(self, images: Tensor, prototypes: Tensor, mixing: Tensor) -> tuple[Tensor, ...]:

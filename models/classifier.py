@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
 
 import torch
 from jaxtyping import Float
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from models.errors import ModelError
 from models.files import tensor_digest
 from models.folding import fold_batch_norm
+from models.hooks import OutputHook, hooked_call
 from models.layout import in_channels_last
 
 
@@ -26,10 +26,6 @@ class Outputs:
 
     logits: Float[Tensor, "image label"]
     representations: Mapping[str, Tensor]
-
-
-# Hooks write where the running call says, so that two threads may call one classifier at once.
-_captured: ContextVar[dict[str, Tensor] | None] = ContextVar("captured", default=None)
 
 
 class Classifier(nn.Module):
@@ -93,8 +89,8 @@ class Classifier(nn.Module):
                 )
             # A copied network brings its hooks along.
             hooks = modules[name]._forward_hooks.values()
-            if not any(isinstance(hook, _Capture) and hook.name == name for hook in hooks):
-                modules[name].register_forward_hook(_Capture(name))
+            if not any(isinstance(hook, OutputHook) and hook.name == name for hook in hooks):
+                modules[name].register_forward_hook(OutputHook(name))
 
     def freeze(self) -> "Classifier":
         """Put the network in eval mode and stop gradients to its weights; gradients to pixels still flow."""
@@ -113,18 +109,46 @@ class Classifier(nn.Module):
         Raises:
             ModelError: a representation's module is not part of the forward pass, or gives no tensor.
         """
-        captured: dict[str, Tensor] = {}
-        token = _captured.set(captured)
-        try:
-            logits = self.network((pixels - self.mean) / self.std)
-        finally:
-            _captured.reset(token)
+        with hooked_call() as call:
+            logits = self._logits(pixels)
         for name in self.representations:
-            if name not in captured:
+            if name not in call.captured:
                 raise ModelError(f"module {name!r} takes no part in the forward pass; name another representation")
-        if self.outputs is not None:
-            logits = logits.index_select(1, self.outputs)
-        return Outputs(logits, {name: captured[name] for name in self.representations})
+        return Outputs(logits, {name: call.captured[name] for name in self.representations})
+
+    def resume(
+        self, name: str, activations: Tensor, pixels: Float[Tensor, "image channel height width"]
+    ) -> Float[Tensor, "image label"]:
+        """Logits of the pixels, had the module `name` given these activations instead of its own.
+
+        Where every road from the pixels to the logits leads through that module, as it does through the stages of a
+        residual network but not through one branch of a block, the module is a cut: only what follows it counts, and
+        the pixels do not matter beyond their shape. At any other module what goes past it is still the pixels'.
+        Costs a whole forward pass. Differentiable in the activations.
+
+        Args:
+            name: one of `representations`.
+            activations: one of each image, as `Outputs.representations` has them.
+            pixels: in [0, 1].
+
+        Raises:
+            ModelError: no such representation, activations of another shape, or a module that does not run exactly
+                once.
+        """
+        if name not in self.representations:
+            raise ModelError(
+                f"no representation is called {name!r}, so the network cannot be resumed there; "
+                f"those named are {', '.join(self.representations)}"
+            )
+        with hooked_call({name: activations}) as call:
+            logits = self._logits(pixels)
+        if name not in call.replaced:
+            raise ModelError(f"module {name!r} takes no part in the forward pass; name another representation")
+        return logits
+
+    def _logits(self, pixels: Float[Tensor, "image channel height width"]) -> Float[Tensor, "image label"]:
+        logits: Tensor = self.network((pixels - self.mean) / self.std)
+        return logits if self.outputs is None else logits.index_select(1, self.outputs)
 
     def folded(self) -> "Classifier":
         """A frozen copy that computes the same faster: batch norms folded away, weights in channels_last.
@@ -152,21 +176,3 @@ class Classifier(nn.Module):
         names = "\n".join([str(self.input_shape), *self.representations, *(name for name, _ in state)])
         head = torch.frombuffer(bytearray(names.encode()), dtype=torch.uint8)
         return tensor_digest([head, *(tensor for _, tensor in state)])
-
-
-class _Capture:
-    """The forward hook that hands a module's output to the call that is running, if one is."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def __call__(self, _module: nn.Module, _inputs: tuple[object, ...], output: object) -> None:
-        captured = _captured.get()
-        if captured is None:
-            return
-        if not isinstance(output, Tensor):
-            raise ModelError(
-                f"module {self.name!r} gives a {type(output).__name__}, not a tensor; name another representation"
-            )
-        is_single_pixel = output.ndim == 4 and output.shape[2:] == (1, 1)
-        captured[self.name] = output.flatten(1) if is_single_pixel else output

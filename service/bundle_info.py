@@ -1,6 +1,7 @@
 """What a bundle says about itself."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -8,15 +9,21 @@ from rich.table import Table
 from detector.bundle import Bundle
 from service.bundles import open_bundle
 from service.console import printable, results, write_json
+from service.outputs import require_writable
+from service.prototype_picture import write_prototypes
 
 
-def run_info(name: str, *, json: bool) -> None:
-    """Write a description of a bundle.
+def run_info(name: str, *, prototypes: Path | None, json: bool) -> None:
+    """Write a description of a bundle, and draw its prototypes where a file is named for them.
 
     Raises:
-        InputError, BundleError: there is no such bundle, or it is damaged.
+        InputError, BundleError: there is no such bundle, or it is damaged, or its prototypes cannot be drawn.
     """
-    summary = summarise(open_bundle(name))
+    bundle = open_bundle(name)
+    if prototypes is not None:
+        require_writable(prototypes.parent)
+        write_prototypes(bundle, prototypes)
+    summary = summarise(bundle)
     if json:
         write_json(summary)
         return
@@ -27,10 +34,14 @@ def run_info(name: str, *, json: bool) -> None:
 
 
 def summarise(bundle: Bundle) -> dict[str, Any]:
-    """Everything in the bundle's record, and the sizes that follow from its tensors."""
+    """Everything in the bundle's record, and what follows from its tensors.
+
+    `holds_images` says whether prototypes are, or were learned from, somebody's images.
+    """
     kinds = Counter(kind.value for kind in bundle.prototypes.kinds)
     return bundle.record.model_dump(mode="json") | {
         "prototype_kinds": dict(kinds),
+        "holds_images": not all(kind.is_synthetic for kind in bundle.prototypes.kinds),
         "prototypes_per_label": bundle.prototypes.n_prototypes,
         "forward_equivalents": bundle.forward_equivalents,
         "calibration_scores": len(bundle.conformal.scores),

@@ -5,7 +5,8 @@ import logging
 from pathlib import Path
 
 import detector
-from detector.bundle import Bundle, is_bundle
+from detector.bundle import Bundle
+from detector.bundle_record import is_bundle
 from detector.detector import Detector
 from models.loaded import LoadedClassifier
 from models.preprocessing import Preprocessing

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from service.commands import calibrate, demo, detect, evaluate, info, train
+from service.commands import calibrate, demo, detect, evaluate, explain, info, study, train
 from service.console import describe_os_error, show_notices, write_error
 from service.errors import InputError
 
@@ -83,7 +83,9 @@ app.command("demo")(demo.run)
 app.command("detect")(detect.run)
 app.command("calibrate")(calibrate.run)
 app.command("evaluate")(evaluate.run)
+app.command("explain")(explain.run)
 app.command("info")(info.run)
+app.command("study")(study.run)
 app.command("train")(train.run)
 
 

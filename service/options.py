@@ -25,16 +25,37 @@ class PresetName(enum.StrEnum):
 
 
 class PrototypeName(enum.StrEnum):
-    """The detector's kinds of prototypes, by their names."""
+    """The kinds of prototypes that the detector makes when asked, by their names."""
 
     REAL = "real"
     MEDOID = "medoid"
     FEATURE_VISUALISED = "feature-visualised"
+    STAR = "star"
     LEARNED = "learned"
     NOISE = "noise"
     GREY = "grey"
     OTHER_LABEL = "other-label"
     NONE = "none"
+
+
+class SearchMethod(enum.StrEnum):
+    """The detector's methods of search, by their names."""
+
+    BYPASS = "bypass"
+    RECURSIVE_BYPASS = "recursive-bypass"
+    CHAIN = "chain"
+    BEZIER = "bezier"
+    NEB = "neb"
+    AUTO_NEB = "auto-neb"
+
+
+class SearchedPotential(enum.StrEnum):
+    """The detector's potentials, by their names."""
+
+    CROSS_ENTROPY = "cross-entropy"
+    LOG_CROSS_ENTROPY = "log-cross-entropy"
+    MARGIN = "margin"
+    REPRESENTATION = "representation"
 
 
 class FailOn(enum.StrEnum):

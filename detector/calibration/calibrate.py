@@ -1,6 +1,5 @@
 """From a classifier and clean images to a bundle."""
 
-import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -12,22 +11,26 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from detector.bundle import SCHEMA_VERSION, Bundle, BundleRecord, digest_rows
+from detector.bundle import Bundle, digest_rows
+from detector.bundle_record import SCHEMA_VERSION, BundleRecord
 from detector.calibration.checks import check_images, check_numbers
-from detector.calibration.fitting import Examples, collect_examples, fit_claim_weights, fit_head
+from detector.calibration.escalating import Trainee, with_second_opinion
+from detector.calibration.fitting import Examples, collect_examples, fit_claim_weights, fit_head, proxy_figures
 from detector.calibration.learning import learn_prototypes
+from detector.calibration.randomness import own_randomness
 from detector.calibration.settings import CalibrationSettings
 from detector.calibration.splits import Splits, image_digests, split_held_out
-from detector.calibration.statistics import fit_gaussians
-from detector.calibration.stream import correctly_classified, stream
+from detector.calibration.statistics import fit_gaussians, prototype_profiles
+from detector.calibration.stream import Batch, correctly_classified, stream
 from detector.conformal import ConformalScores, require_images
 from detector.head import Head
 from detector.passes import waypoints_per_pass
-from detector.potentials import LabelGaussians, cross_entropy
+from detector.potentials import LabelGaussians
 from detector.profiles import PathProfiler
 from detector.prototypes.making import Workshop, make_prototypes
 from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
 from detector.prototypes.selection import candidates_by_label
+from detector.second_opinion import EscalationSettings
 from detector.types import Classifier, LabelledImages, ProgressCallback, no_progress, to_pixels
 
 
@@ -68,7 +71,7 @@ def calibrate(
         check_images(classifier, data, role)
     splits = split_held_out(held_out, references, settings.shares, settings.seed)
     check_numbers(splits, settings)
-    with _own_randomness(settings.seed, classifier.device):
+    with own_randomness(settings.seed, classifier.device):
         return _Calibration(classifier, references, splits, settings, progress).run(provenance, started)
 
 
@@ -98,7 +101,7 @@ class _Calibration:
         gaussians = fit_gaussians(self.classifier, self.splits.statistics, self.chunk)
         on_device = {name: fit.to(self.classifier.device) for name, fit in gaussians.items()}
         profiler = PathProfiler(classifier=self.classifier, gaussians=on_device)
-        prototypes, mixing = self._prototypes(profiler)
+        prototypes, mixing, learning_figures = self._prototypes(profiler)
         learn, validate = self._examples(profiler, prototypes, mixing)
         head = fit_head(learn, validate, self.settings.hidden, self.settings.fitting)
         conformal = self._conformal(profiler, prototypes, mixing, head, clean)
@@ -107,30 +110,58 @@ class _Calibration:
         accuracy = len(clean) / len(self.splits.conformal)
         measured = {"accuracy": accuracy, "dropped_images": float(self.splits.n_dropped)}
         measured |= {f"{name}_images": float(len(getattr(self.splits, name))) for name in _SPLIT_NAMES}
-        measured |= _proxy_figures(head, conformal, validate, self.settings.false_positive_rates)
-        return Bundle(
-            record=self._record(provenance, gaussians, head, measured, digests, time.perf_counter() - started),
+        measured |= learning_figures
+        measured |= proxy_figures(head, conformal, validate, self.settings.false_positive_rates)
+        bundle = Bundle(
+            record=self._record(provenance, prototypes.kinds, gaussians, head, measured, digests, started),
             prototypes=prototypes,
             mixing=mixing,
             gaussians=gaussians,
             head=head.cpu(),
             claim_weights=fit_claim_weights(learn),
             conformal=conformal,
-            prototype_profiles=self._prototype_profiles(prototypes),
+            prototype_profiles=prototype_profiles(self.classifier, prototypes),
             used_images=digest_rows(digests),
         )
+        return bundle if self.settings.escalation is None else self._escalated(bundle, clean, self.settings.escalation)
 
-    def _prototypes(self, profiler: PathProfiler) -> tuple[PrototypeSet, Tensor]:
+    def _escalated(self, bundle: Bundle, clean: LabelledImages, settings: EscalationSettings) -> Bundle:
+        learning, validation = self._streams()
+        trainee = Trainee(
+            classifier=self.classifier,
+            bundle=bundle,
+            learning=learning,
+            validation=validation,
+            clean=clean,
+            chunk=self.chunk,
+            progress=self.progress,
+        )
+        return with_second_opinion(trainee, settings, self.settings.fitting)
+
+    def _streams(self) -> tuple[Iterator[Batch], Iterator[Batch]]:
+        """Endless batches to learn from, and of images that nothing is learned from."""
+        learning, validation = (
+            stream(self.classifier, data, self.settings.stream, self.generator, self.chunk)
+            for data in (self.learning, self.validation)
+        )
+        return learning, validation
+
+    def _prototypes(self, profiler: PathProfiler) -> tuple[PrototypeSet, Tensor, dict[str, float]]:
+        """Prototypes, mixing weights, and how learning them went.
+
+        The images that say when to stop learning are those that later say when to stop fitting the head.
+        """
         settings = self.settings
         known = candidates_by_label(self.classifier, self.references, self.chunk)
         start = make_prototypes(
-            settings.prototype_kind,
+            settings.start_kind,
             Workshop(
                 classifier=self.classifier,
                 references=self.references,
                 labels=tuple(sorted(known)),
                 n_prototypes=settings.n_prototypes,
                 visualisation=settings.visualisation,
+                star=settings.star,
                 generator=self.generator,
                 chunk=self.chunk,
                 progress=self.progress,
@@ -138,9 +169,13 @@ class _Calibration:
         )
         mixing = torch.tensor(settings.mixing)
         if settings.prototype_kind is not PrototypeKind.LEARNED:
-            return start, mixing
-        batches = stream(self.classifier, self.learning, settings.stream, self.generator, self.chunk)
-        return learn_prototypes(profiler, start, mixing, batches, settings.learning, settings.hidden, self.progress)
+            return start, mixing, {}
+        batches, unseen = self._streams()
+        learned = learn_prototypes(
+            profiler, start, mixing, batches, unseen, settings.learning, settings.hidden, self.progress
+        )
+        figures = {"learning_steps": float(learned.steps), "learning_loss": learned.loss} if learned.steps else {}
+        return learned.prototypes, learned.mixing, figures
 
     def _examples(self, profiler: PathProfiler, prototypes: PrototypeSet, mixing: Tensor) -> tuple[Examples, Examples]:
         """What the head learns from, and what tells it when to stop: proxies of other images."""
@@ -173,28 +208,17 @@ class _Calibration:
             self.progress("scoring calibration images", sum(map(len, scores)), len(clean))
         return ConformalScores.of(torch.cat(scores))
 
-    @torch.no_grad()
-    def _prototype_profiles(self, prototypes: PrototypeSet) -> Tensor:
-        """Cross-entropy of each prototype for its own label, in nats; 0 where there is none."""
-        n_labels, n_prototypes = prototypes.images.shape[:2]
-        profiles = torch.zeros(n_labels, n_prototypes)
-        for label in prototypes.available.nonzero()[:, 0].tolist() if n_prototypes else []:
-            pixels = prototypes.pixels()[label].to(self.classifier.device)
-            labels = torch.full((n_prototypes,), label, device=pixels.device)
-            profiles[label] = cross_entropy(self.classifier(pixels).logits, labels).cpu()
-        return profiles
-
     def _record(
         self,
         provenance: Provenance,
+        prototype_kinds: tuple[PrototypeKind, ...],
         gaussians: Mapping[str, LabelGaussians],
         head: Head,
         measured: dict[str, float],
         digests: list[bytes],
-        seconds: float,
+        started: float,
     ) -> BundleRecord:
         settings = self.settings
-        n_prototypes = 0 if settings.prototype_kind is PrototypeKind.NONE else settings.n_prototypes
         return BundleRecord(
             schema_version=SCHEMA_VERSION,
             classifier=provenance.classifier,
@@ -202,7 +226,7 @@ class _Calibration:
             input_shape=self.classifier.input_shape,
             labels=self.classifier.labels,
             preprocessing=dict(provenance.preprocessing),
-            prototype_kinds=(settings.prototype_kind,) * n_prototypes,
+            prototype_kinds=prototype_kinds,
             blocks=tuple(gaussians),
             hidden=settings.hidden,
             n_features=len(head.mean),
@@ -213,25 +237,8 @@ class _Calibration:
             data_digest=hashlib.sha256(b"".join(digests)).hexdigest(),
             versions={"torch": torch.__version__, "python": platform.python_version()},
             created=datetime.datetime.now(datetime.UTC).date().isoformat(),
-            seconds=round(seconds, 1),
+            seconds=round(time.perf_counter() - started, 1),
         )
 
 
 _SPLIT_NAMES = ("statistics", "learning", "conformal", "reserved")
-
-
-@torch.no_grad()
-def _proxy_figures(
-    head: Head, conformal: ConformalScores, validate: Examples, rates: tuple[float, ...]
-) -> dict[str, float]:
-    """How many proxies, made of images that the head did not learn from, the calibrated thresholds flag."""
-    p_values = conformal.p_values(head(validate.features[validate.is_proxy > 0]))
-    return {f"proxies_flagged_at_{rate}": float((p_values <= rate).double().mean()) for rate in rates}
-
-
-@contextlib.contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Let dropout and first weights draw from a state of our own; the caller's global generator stays as it was."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from detector.calibration.stream import Batch
+from detector.conformal import ConformalScores
 from detector.head import Head
 from detector.profiles import PathProfiler
 from detector.types import CalibrationError, ProgressCallback
@@ -102,13 +103,13 @@ def fit_head(learn: Examples, validate: Examples, hidden: tuple[int, ...], setti
     for _ in range(settings.epochs):
         head.train()
         for chosen in torch.split(torch.randperm(len(learn.features)), settings.batch_size):
-            loss = _balanced_loss(head(learn.features[chosen]), learn.is_proxy[chosen])
+            loss = balanced_loss(head(learn.features[chosen]), learn.is_proxy[chosen])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
         head.eval()
         with torch.no_grad():
-            validation_loss = _balanced_loss(head(validate.features), validate.is_proxy).item()
+            validation_loss = balanced_loss(head(validate.features), validate.is_proxy).item()
         waited += 1
         if validation_loss < best_loss:
             best_loss, best_state, waited = validation_loss, copy.deepcopy(head.state_dict()), 0
@@ -118,6 +119,20 @@ def fit_head(learn: Examples, validate: Examples, hidden: tuple[int, ...], setti
         raise CalibrationError("the head's loss was never finite; check that the classifier's outputs are")
     head.load_state_dict(best_state)
     return head.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def proxy_figures(
+    head: Head, conformal: ConformalScores, validate: Examples, rates: tuple[float, ...]
+) -> dict[str, float]:
+    """The head's loss in nats on images that it did not learn from, and how many of their proxies would be flagged.
+
+    These images decided when to stop, so both are a little kinder than fresh images would be.
+    """
+    scores = head(validate.features)
+    p_values = conformal.p_values(scores[validate.is_proxy > 0])
+    flagged = {f"proxies_flagged_at_{rate}": float((p_values <= rate).double().mean()) for rate in rates}
+    return {"validation_loss": balanced_loss(scores, validate.is_proxy).item()} | flagged
 
 
 def fit_claim_weights(examples: Examples) -> Float[Tensor, " claim"]:
@@ -143,7 +158,7 @@ def fit_claim_weights(examples: Examples) -> Float[Tensor, " claim"]:
     return (weights.detach() / spread).cpu()
 
 
-def _balanced_loss(scores: Float[Tensor, " image"], is_proxy: Float[Tensor, " image"]) -> Float[Tensor, ""]:
+def balanced_loss(scores: Float[Tensor, " image"], is_proxy: Float[Tensor, " image"]) -> Float[Tensor, ""]:
     """Mean cross-entropy in nats of each kind, averaged over the two kinds; a kind that is absent counts nothing."""
     losses = functional.softplus(torch.where(is_proxy > 0, -scores, scores))
     present = [losses[is_proxy == kind] for kind in (0.0, 1.0) if (is_proxy == kind).any()]

@@ -8,7 +8,9 @@ from detector.calibration.splits import SplitShares
 from detector.calibration.stream import StreamSettings
 from detector.conformal import images_needed
 from detector.prototypes.prototype_set import PrototypeKind
+from detector.prototypes.star import StarSettings
 from detector.prototypes.synthesis import VisualisationSettings
+from detector.second_opinion import EscalationSettings
 from detector.types import CalibrationError
 
 
@@ -18,14 +20,17 @@ class CalibrationSettings:
 
     Attributes:
         prototype_kind: how prototypes are made.
+        learning_start: how those are made that learned ones start from.
         n_prototypes: prototypes of each label.
         mixing: mixing weights of the interior waypoints; where learning starts, if prototypes are learned.
         hidden: widths of the head's hidden layers; none makes it linear.
         false_positive_rates: rates that the bundle must be able to serve.
         seed: one seed gives one bundle.
+        escalation: whether, and how, a second opinion on images in doubt is tried; it is kept only if it pays.
     """
 
     prototype_kind: PrototypeKind = PrototypeKind.LEARNED
+    learning_start: PrototypeKind = PrototypeKind.FEATURE_VISUALISED
     n_prototypes: int = 3
     mixing: tuple[float, ...] = (0.2, 0.4)
     hidden: tuple[int, ...] = (64,)
@@ -36,10 +41,25 @@ class CalibrationSettings:
     learning: LearningSettings = dataclasses.field(default_factory=LearningSettings)
     fitting: FittingSettings = dataclasses.field(default_factory=FittingSettings)
     visualisation: VisualisationSettings = dataclasses.field(default_factory=VisualisationSettings)
+    escalation: EscalationSettings | None = None
+    star: StarSettings = dataclasses.field(default_factory=StarSettings)
 
     def __post_init__(self) -> None:
+        if self.prototype_kind is PrototypeKind.LEARNED_FROM_IMAGES:
+            raise CalibrationError(
+                f"prototypes of the kind {self.prototype_kind} are what learning makes of images; ask for "
+                f"{PrototypeKind.LEARNED} ones that start from {PrototypeKind.REAL} ones"
+            )
+        if self.learning_start in _NO_START:
+            starts = ", ".join(kind for kind in PrototypeKind if kind not in _NO_START)
+            raise CalibrationError(f"learning cannot start from {self.learning_start} prototypes; give one of {starts}")
         if self.n_prototypes < 1:
             raise CalibrationError(f"{self.n_prototypes} prototypes of each label were asked for; at least 1 is needed")
+        if self._starts_alike and self.n_prototypes > 1:
+            raise CalibrationError(
+                f"{self.n_prototypes} prototypes of each label that all start grey would learn the same; "
+                "ask for 1, or let learning start elsewhere"
+            )
         if not all(0 < weight < 1 for weight in self.mixing):
             raise CalibrationError(
                 f"mixing weights are {self.mixing}; each must lie between 0, at the image, and 1, at the prototype"
@@ -48,3 +68,15 @@ class CalibrationSettings:
             raise CalibrationError("no false-positive rate is given; give at least one that the bundle is to serve")
         for rate in self.false_positive_rates:
             images_needed(rate)
+
+    @property
+    def start_kind(self) -> PrototypeKind:
+        """The kind that is made first: what prototypes are, or, if they are learned, what they start from."""
+        return self.learning_start if self.prototype_kind is PrototypeKind.LEARNED else self.prototype_kind
+
+    @property
+    def _starts_alike(self) -> bool:
+        return self.prototype_kind is PrototypeKind.LEARNED and self.learning_start is PrototypeKind.GREY
+
+
+_NO_START = {PrototypeKind.LEARNED, PrototypeKind.LEARNED_FROM_IMAGES, PrototypeKind.NONE}

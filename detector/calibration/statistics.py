@@ -4,10 +4,12 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
-from detector.potentials import LabelGaussians, blocks_of
+from detector.potentials import LabelGaussians, blocks_of, cross_entropy
+from detector.prototypes.prototype_set import PrototypeSet
 from detector.types import CalibrationError, Classifier, LabelledImages, Labels, to_pixels
 
 
@@ -74,3 +76,15 @@ def _inverse_root(covariance: np.ndarray) -> np.ndarray:
     floor = max(values.max() * 1e-6, 1e-12)
     root: np.ndarray = vectors.T / np.sqrt(np.maximum(values, floor))[:, None]
     return root
+
+
+@torch.no_grad()
+def prototype_profiles(classifier: Classifier, prototypes: PrototypeSet) -> Float[Tensor, "label prototype"]:
+    """Cross-entropy of each prototype for its own label, in nats; 0 where there is none."""
+    n_labels, n_prototypes = prototypes.images.shape[:2]
+    profiles = torch.zeros(n_labels, n_prototypes)
+    for label in prototypes.available.nonzero()[:, 0].tolist() if n_prototypes else []:
+        pixels = prototypes.pixels()[label].to(classifier.device)
+        labels = torch.full((n_prototypes,), label, device=pixels.device)
+        profiles[label] = cross_entropy(classifier(pixels).logits, labels).cpu()
+    return profiles

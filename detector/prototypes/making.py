@@ -8,8 +8,9 @@ from torch import Generator, Tensor
 
 from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
 from detector.prototypes.selection import candidates_by_label, medoids, spread_out
+from detector.prototypes.star import StarSettings, star_centres
 from detector.prototypes.synthesis import VisualisationSettings, feature_visualised, grey_images, noise_images
-from detector.types import Classifier, LabelledImages, ProgressCallback, StoredImages, to_stored
+from detector.types import Classifier, LabelledImages, ProgressCallback, StoredImages, to_pixels, to_stored
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,7 @@ class Workshop:
     labels: tuple[int, ...]
     n_prototypes: int
     visualisation: VisualisationSettings
+    star: StarSettings
     generator: Generator
     chunk: int
     progress: ProgressCallback
@@ -37,10 +39,10 @@ class Workshop:
 
 
 def make_prototypes(kind: PrototypeKind, workshop: Workshop) -> PrototypeSet:
-    """The same number of prototypes for each label in the workshop; learned ones start feature-visualised.
+    """The same number of prototypes for each label in the workshop; any kind but the learned, which start as another.
 
     Raises:
-        CalibrationError: real ones are asked for, and the classifier gets no reference image right.
+        CalibrationError: real ones or star centres are asked for, and the classifier gets no reference image right.
     """
     n_labels = len(workshop.classifier.labels)
     made = _MAKERS[kind](workshop)
@@ -79,6 +81,23 @@ def _visualised(workshop: Workshop) -> StoredImages:
     return to_stored(made)
 
 
+def _star(workshop: Workshop) -> StoredImages:
+    found = candidates_by_label(workshop.classifier, workshop.references, workshop.chunk)
+    return to_stored(
+        star_centres(
+            workshop.classifier,
+            torch.tensor(workshop.labels).repeat_interleave(workshop.n_prototypes),
+            to_pixels(_visualised(workshop)),
+            workshop.references.images,
+            {label: found[label].indices for label in workshop.labels},
+            workshop.star,
+            workshop.generator,
+            workshop.chunk,
+            workshop.progress,
+        )
+    )
+
+
 def _noise(workshop: Workshop) -> StoredImages:
     return to_stored(noise_images(workshop.n_wanted, workshop.classifier.input_shape, workshop.generator))
 
@@ -95,7 +114,7 @@ _MAKERS: Mapping[PrototypeKind, Callable[[Workshop], StoredImages]] = {
     PrototypeKind.REAL: _real,
     PrototypeKind.MEDOID: _medoid,
     PrototypeKind.FEATURE_VISUALISED: _visualised,
-    PrototypeKind.LEARNED: _visualised,
+    PrototypeKind.STAR: _star,
     PrototypeKind.NOISE: _noise,
     PrototypeKind.GREY: _grey,
     PrototypeKind.OTHER_LABEL: _other_label,

@@ -10,12 +10,18 @@ from detector.types import DetectorError
 
 
 class PrototypeKind(enum.StrEnum):
-    """How prototypes are made. The last four are controls that the others have to beat."""
+    """How prototypes are made. The last four are controls that the others have to beat.
+
+    LEARNED_FROM_IMAGES is what learning makes of images; it is never asked for, but told apart from LEARNED, which
+    started from prototypes that no image is part of.
+    """
 
     REAL = "real"
     MEDOID = "medoid"
     FEATURE_VISUALISED = "feature-visualised"
+    STAR = "star"
     LEARNED = "learned"
+    LEARNED_FROM_IMAGES = "learned-from-images"
     NOISE = "noise"
     GREY = "grey"
     OTHER_LABEL = "other-label"
@@ -23,12 +29,17 @@ class PrototypeKind(enum.StrEnum):
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether the prototypes hold no pixel of anybody's image, so that a bundle with them may be given away."""
+        """Whether the prototypes hold no pixel of anybody's image, so that a bundle with them may be given away.
+
+        Learned ones and star centres are fitted to images all the same: through the gradient of the classifier, which
+        nothing forbids to draw something that resembles them.
+        """
         return self in _SYNTHETIC
 
 
 _SYNTHETIC = {
     PrototypeKind.FEATURE_VISUALISED,
+    PrototypeKind.STAR,
     PrototypeKind.LEARNED,
     PrototypeKind.NOISE,
     PrototypeKind.GREY,

@@ -16,6 +16,7 @@ from detector.search.fire import Fire, FireSettings, fire_step, no_motion
 from detector.search.geometry import Nodes, dot, norm, straight_nodes
 from detector.search.landscape import GRADIENT_COST, Landscape
 from detector.search.method import Problem
+from detector.search.tangents import tangents_along
 from detector.types import DetectorError
 
 
@@ -144,7 +145,7 @@ class ElasticBand:
         self, state: BandState, values: Tensor, gradients: Tensor, is_inner: Bool[Tensor, "path node"]
     ) -> Float[Tensor, "path node channel height width"]:
         """Across the path the slope downhill, along it the springs; the climbing node goes uphill along it instead."""
-        tangents, before, after = _tangents(state.nodes, values)
+        tangents, before, after = tangents_along(state.nodes, values)
         along = dot(gradients, tangents)
         across = along * tangents - gradients
         forces = across + self.spring * (after - before) * tangents
@@ -193,35 +194,6 @@ def neb(n_nodes: int = 9, **settings: Any) -> ElasticBand:
 def auto_neb(first_nodes: int = 5, n_nodes: int = 13, **settings: Any) -> ElasticBand:
     """A band that begins with few nodes and puts more in where the potential exceeds its interpolation."""
     return dataclasses.replace(ElasticBand(first_nodes=first_nodes, n_nodes=n_nodes), **settings)
-
-
-def _tangents(nodes: Nodes, values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Unit tangents towards the higher neighbour, and the distance to the node before and after.
-
-    At a node higher or lower than both neighbours the two differences are weighed by how far their potentials are
-    off, so that the tangent does not jump (Henkelman & Jónsson 2000, eqs. 8 to 11).
-    """
-    ahead, behind = torch.zeros_like(nodes), torch.zeros_like(nodes)
-    ahead[:, :-1] = nodes[:, 1:] - nodes[:, :-1]
-    behind[:, 1:] = nodes[:, 1:] - nodes[:, :-1]
-    rise_after, rise_before = torch.zeros_like(values), torch.zeros_like(values)
-    rise_after[:, :-1] = values[:, 1:] - values[:, :-1]
-    rise_before[:, 1:] = values[:, :-1] - values[:, 1:]
-    larger = torch.maximum(rise_after.abs(), rise_before.abs())
-    smaller = torch.minimum(rise_after.abs(), rise_before.abs())
-    next_is_higher = rise_after > rise_before
-    weight_ahead = torch.where(next_is_higher, larger, smaller)
-    weight_behind = torch.where(next_is_higher, smaller, larger)
-    is_rising, is_falling = (rise_after > 0) & (rise_before < 0), (rise_after < 0) & (rise_before > 0)
-    weight_ahead = torch.where(is_rising, 1.0, torch.where(is_falling, 0.0, weight_ahead))
-    weight_behind = torch.where(is_rising, 0.0, torch.where(is_falling, 1.0, weight_behind))
-    # On a flat stretch, where both weights are nothing, the path itself is the tangent.
-    is_flat = larger == 0
-    weight_ahead = weight_ahead.masked_fill(is_flat, 1.0)
-    weight_behind = weight_behind.masked_fill(is_flat, 1.0)
-    tangents = _wide(weight_ahead) * ahead + _wide(weight_behind) * behind
-    length = norm(tangents)
-    return tangents / length.clamp_min(1e-30), norm(behind), norm(ahead)
 
 
 def _with_node(state: BandState, rows: Tensor, place: Tensor, middles: Tensor, excess: Tensor) -> BandState:

@@ -93,7 +93,8 @@ class _Search:
     @property
     def _look_cost(self) -> int:
         """Forward equivalents that measuring a path may cost: a coarse look, and a fine one."""
-        return self.n_points + self.n_final_points - 4
+        fine = 0 if self.n_points == self.n_final_points else self.n_final_points - 2
+        return self.n_points - 2 + fine
 
     def _begin(self, paths: Tensor) -> Slots | None:
         """Measure the straight paths; those that need no search are written down at once."""
@@ -184,13 +185,14 @@ class _Search:
         coarse = self._measured(points, slots.paths[rows], slots.ends[rows])
         # A value that is not a number makes the barrier none either: maxima pass NaN on, and inf - x is inf.
         barrier = torch.where(coarse.isfinite().all(1), barrier_height(coarse), torch.nan)
-        profile = slots.best_profile[rows]
+        if self.n_points == self.n_final_points:
+            return barrier, coarse, torch.ones_like(rows, dtype=torch.bool)
         looks_flat = barrier <= self.settings.flat
         fine = self._finely_measured(nodes[looks_flat], slots.paths[rows[looks_flat]], slots.ends[rows[looks_flat]])
         where = looks_flat.nonzero()[:, 0]
         return (
             barrier.index_copy(0, where, torch.where(fine.isfinite().all(1), barrier_height(fine), torch.nan)),
-            profile.index_copy(0, where, fine),
+            slots.best_profile[rows].index_copy(0, where, fine),
             looks_flat,
         )
 

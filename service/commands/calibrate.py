@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.options import IMAGE_SET, Device, Download, Json, PresetName, PrototypeName, Weights
+from service.options import IMAGE_SET, Device, Download, Json, PresetName, PrototypeName, SearchMethod, Weights
 
 
 def run(
@@ -24,6 +24,35 @@ def run(
         PrototypeName | None,
         typer.Option("--prototypes", help="Where paths end; by default as the preset says.", show_default=False),
     ] = None,
+    start: Annotated[
+        PrototypeName | None,
+        typer.Option(
+            "--start",
+            help="Where learning starts, if prototypes are learned: any other kind; by default feature-visualised.",
+            show_default=False,
+        ),
+    ] = None,
+    per_label: Annotated[
+        int | None, typer.Option("--per-label", min=1, help="Prototypes of each label.", show_default=False)
+    ] = None,
+    mixing: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--mixing",
+            help="How far along the path a waypoint lies, between 0, the image, and 1, the prototype; repeatable. "
+            "Learning moves it.",
+            show_default=False,
+        ),
+    ] = None,
+    own_class_weight: Annotated[
+        float | None,
+        typer.Option(
+            "--own-class-weight",
+            min=0,
+            help="What learned prototypes pay for leaving their class; 0 lets them.",
+            show_default=False,
+        ),
+    ] = None,
     false_positive_rate: Annotated[
         list[float] | None,
         typer.Option("--false-positive-rate", help="A rate the bundle must support; repeatable.", show_default=False),
@@ -40,7 +69,7 @@ def run(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, help="Gradient steps in which prototypes are learned.", show_default=False),
+        typer.Option("--steps", min=1, help="Gradient steps at most to learn prototypes in.", show_default=False),
     ] = None,
     batches: Annotated[
         int | None,
@@ -63,6 +92,14 @@ def run(
             show_default=False,
         ),
     ] = None,
+    escalate: Annotated[
+        SearchMethod | None,
+        typer.Option(
+            "--escalate",
+            help="Search lower paths for images in doubt, by this method, if that is found to pay.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="One seed gives one bundle.", show_default=False)
     ] = None,
@@ -81,12 +118,17 @@ def run(
         out=out,
         preset=preset,
         prototypes=prototypes,
+        start=start,
+        per_label=per_label,
+        mixing=tuple(mixing or ()),
+        own_class_weight=own_class_weight,
         false_positive_rates=tuple(false_positive_rate or ()),
         reserve=reserve,
         steps=steps,
         batches=batches,
         proxy_radius=proxy_radius,
         flip=flip,
+        escalate=escalate,
         seed=seed,
         device=device,
         download=download,

@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from detector import bundle as module
-from detector.bundle import RECORD_FILE, SCHEMA_VERSION, TENSOR_FILE, Bundle, digest_rows, is_bundle
+from detector.bundle import TENSOR_FILE, Bundle, digest_rows
+from detector.bundle_record import RECORD_FILE, SCHEMA_VERSION, is_bundle
 from detector.types import BundleError, DetectorError
 
 

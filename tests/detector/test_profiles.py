@@ -152,3 +152,20 @@ def test_the_evidence_of_an_image_does_not_depend_on_the_others(linear: Any) -> 
     for index in range(0, 70, 7):
         alone = _profiler(linear).measure(images[index : index + 1], prototypes, mixing)
         torch.testing.assert_close(_rows(alone, 0), _rows(together, index), atol=1e-5, rtol=1e-5)
+
+
+def test_straight_paths_given_as_waypoints_show_the_same(corners: Any) -> None:
+    gaussians = {
+        name: LabelGaussians(means=torch.zeros(4, size), whitening=torch.eye(size)[None])
+        for name, size in (("map", 4), ("means", 4), ("logits", 4))
+    }
+    profiler = PathProfiler(classifier=corners, gaussians=gaussians)
+    generator = torch.Generator().manual_seed(0)
+    images, prototypes = torch.rand(5, 1, 4, 4, generator=generator), torch.rand(4, 2, 1, 4, 4, generator=generator)
+    mixing = torch.tensor([0.25, 0.5])
+    straight = profiler.measure(images, prototypes, mixing)
+    ends = prototypes[straight.labels]
+    waypoints = torch.stack([torch.lerp(images[:, None], ends, weight) for weight in mixing.tolist()], 2)
+    given = profiler.measure_paths(images, waypoints)
+    for name in ("labels", "logits", "features", "profiles", "takeover", "claims"):
+        torch.testing.assert_close(getattr(given, name), getattr(straight, name))

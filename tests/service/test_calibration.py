@@ -2,10 +2,14 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from detector.presets import Preset, settings_for
 from detector.prototypes.prototype_set import PrototypeKind
+from detector.types import CalibrationError
+from service import calibration
 from service.calibration import CalibrationRequest, refuse_unwritable, settings_of
+from service.cli import app
 from service.errors import InputError
 from service.options import PresetName, PrototypeName
 
@@ -41,6 +45,59 @@ def test_how_long_and_against_what_to_learn_can_be_asked_for():
     settings = settings_of(request(steps=5, batches=6, proxy_radius=(0.1, 0.2)))
     assert (settings.learning.steps, settings.fitting.batches) == (5, 6)
     assert (settings.stream.proxies.smallest_radius, settings.stream.proxies.largest_radius) == (0.1, 0.2)
+
+
+def test_what_prototypes_there_are_and_where_learning_starts_can_be_asked_for():
+    asked = request(start=PrototypeName.NOISE, per_label=5, mixing=(0.1, 0.5), own_class_weight=0.7)
+    preset = settings_for(Preset.DEFAULT)
+    expected = dataclasses.replace(
+        preset,
+        learning_start=PrototypeKind.NOISE,
+        n_prototypes=5,
+        mixing=(0.1, 0.5),
+        learning=dataclasses.replace(preset.learning, own_class_weight=0.7),
+    )
+    assert settings_of(asked) == expected
+
+
+@pytest.mark.parametrize("changes", [{"start": PrototypeName.REAL}, {"own_class_weight": 0.0}])
+@pytest.mark.parametrize("unlearned", [{"preset": PresetName.FAST}, {"prototypes": PrototypeName.STAR}])
+def test_how_to_learn_is_refused_where_nothing_is_learned(changes, unlearned):
+    with pytest.raises(InputError, match=r"about learned prototypes, and these are (feature-visualised|star)"):
+        settings_of(request(**changes, **unlearned))
+    settings_of(request(prototypes=PrototypeName.LEARNED, preset=PresetName.FAST, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"start": PrototypeName.LEARNED}, "cannot start from learned prototypes; give one of real"),
+        ({"start": PrototypeName.NONE}, "cannot start from none prototypes"),
+        ({"mixing": (0.2, 1.5)}, "each must lie between 0, at the image, and 1"),
+        ({"per_label": 0}, "0 prototypes of each label"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_work(changes, message):
+    with pytest.raises(CalibrationError, match=message):
+        settings_of(request(**changes))
+
+
+def test_the_command_passes_on_what_is_asked(monkeypatch):
+    asked = []
+    monkeypatch.setattr(calibration, "run_calibration", lambda request, **_: asked.append(request))
+    command = "calibrate --classifier digits --images a --held-out b --out c --per-label 4 --start other-label"
+    result = CliRunner().invoke(
+        app, [*command.split(), "--mixing", "0.1", "--mixing", "0.3", "--own-class-weight", "2"]
+    )
+    assert result.exit_code == 0, result.output
+    expected = request("digits", per_label=4, start=PrototypeName.OTHER_LABEL, mixing=(0.1, 0.3), own_class_weight=2.0)
+    assert asked == [expected]
+
+
+@pytest.mark.parametrize("wrong", ["--per-label 0", "--own-class-weight -1", "--start learnt", "--mixing far"])
+def test_options_out_of_range_are_exit_code_2(wrong):
+    command = "calibrate --classifier digits --images a --held-out b --out c " + wrong
+    assert CliRunner().invoke(app, command.split()).exit_code == 2
 
 
 def test_a_folder_of_something_else_is_refused_before_the_work(tmp_path):

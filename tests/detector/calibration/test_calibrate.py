@@ -80,7 +80,7 @@ def test_reserved_images_are_not_used(calibrated: Callable[..., Bundle], tiny_se
     assert [found.record.measured[f"{name}_images"] for name in ("reserved", "conformal", "learning")] == [48, 48, 96]
 
 
-@pytest.mark.parametrize("kind", PrototypeKind)
+@pytest.mark.parametrize("kind", [kind for kind in PrototypeKind if kind is not PrototypeKind.LEARNED_FROM_IMAGES])
 def test_a_bundle_can_be_made_with_every_kind_of_prototype(
     calibrated: Callable[..., Bundle], tiny_settings: CalibrationSettings, corners: Any, kind: PrototypeKind
 ) -> None:
@@ -89,6 +89,30 @@ def test_a_bundle_can_be_made_with_every_kind_of_prototype(
     assert found.record.prototype_kinds == (kind,) * n_prototypes == found.prototypes.kinds
     (verdict,) = Detector(corners, found).inspect(torch.full((1, 1, 4, 4), 0.5))
     assert verdict.outcome is Outcome.DECIDED
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (PrototypeKind.NOISE, PrototypeKind.LEARNED),
+        (PrototypeKind.STAR, PrototypeKind.LEARNED),
+        (PrototypeKind.REAL, PrototypeKind.LEARNED_FROM_IMAGES),
+        (PrototypeKind.OTHER_LABEL, PrototypeKind.LEARNED_FROM_IMAGES),
+    ],
+)
+def test_the_record_says_whether_what_was_learned_started_from_images(
+    calibrated: Callable[..., Bundle], tiny_settings: CalibrationSettings, start: PrototypeKind, kind: PrototypeKind
+) -> None:
+    record = calibrated(dataclasses.replace(tiny_settings, learning_start=start)).record
+    assert record.prototype_kinds == (kind,) * 2
+    assert record.settings["learning_start"] == start
+
+
+def test_the_record_says_how_learning_went(bundle: Bundle) -> None:
+    measured = bundle.record.measured
+    assert measured["learning_steps"] == 5
+    assert 0 < measured["learning_loss"] < 5
+    assert 0 < measured["validation_loss"] < 0.8
 
 
 def test_labels_without_references_have_no_prototypes_and_are_left_undecided(

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from detector.calibration.fitting import (
     Examples,
     FittingSettings,
-    _balanced_loss,
+    balanced_loss,
     collect_examples,
     fit_claim_weights,
     fit_head,
@@ -61,10 +61,10 @@ def test_a_kind_that_is_absent_from_validation_counts_nothing(absent: tuple[int,
     assert scores.isfinite().all()
 
 
-def test_the_balanced_loss_is_the_mean_of_both_kinds() -> None:
+def test_thebalanced_loss_is_the_mean_of_both_kinds() -> None:
     scores, is_proxy = torch.tensor([0.0, 0.0, 0.0, 100.0]), torch.tensor([0.0, 0.0, 0.0, 1.0])
-    assert _balanced_loss(scores, is_proxy).item() == pytest.approx(0.6931 / 2, abs=1e-4)
-    assert _balanced_loss(scores[:3], is_proxy[:3]).item() == pytest.approx(0.6931, abs=1e-4)
+    assert balanced_loss(scores, is_proxy).item() == pytest.approx(0.6931 / 2, abs=1e-4)
+    assert balanced_loss(scores[:3], is_proxy[:3]).item() == pytest.approx(0.6931, abs=1e-4)
 
 
 def test_features_that_are_not_finite_are_refused() -> None:

@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from detector.prototypes import PrototypeKind, PrototypeSet
 from detector.prototypes.making import Workshop, make_prototypes
+from detector.prototypes.star import StarSettings
 from detector.prototypes.synthesis import VisualisationSettings
 from detector.types import LabelledImages, no_progress, to_stored
 
@@ -20,6 +21,7 @@ def make(corners: Any, corner_images: Callable[..., LabelledImages]) -> Callable
             labels=labels,
             n_prototypes=2,
             visualisation=VisualisationSettings(steps=40, jitter=0, smoothness=0.0),
+            star=StarSettings(steps=5, images=4),
             generator=Generator().manual_seed(0),
             chunk=16,
             progress=no_progress,
@@ -37,7 +39,7 @@ OWN = [[0, 0], [1, 1], [2, 2], [3, 3]]
 
 
 @pytest.mark.parametrize(
-    "kind", [PrototypeKind.REAL, PrototypeKind.MEDOID, PrototypeKind.FEATURE_VISUALISED, PrototypeKind.LEARNED]
+    "kind", [PrototypeKind.REAL, PrototypeKind.MEDOID, PrototypeKind.FEATURE_VISUALISED, PrototypeKind.STAR]
 )
 def test_prototypes_are_taken_for_their_label(
     corners: Any, make: Callable[..., PrototypeSet], kind: PrototypeKind
@@ -81,7 +83,18 @@ def test_grey_is_the_byte_nearest_to_one_half(make: Callable[..., PrototypeSet])
     assert (make(PrototypeKind.GREY).images == 128).all()
 
 
-@pytest.mark.parametrize("kind", PrototypeKind)
+def test_star_centres_start_feature_visualised_and_move(make: Callable[..., PrototypeSet]) -> None:
+    centres = make(PrototypeKind.STAR).images.int()
+    starts = make(PrototypeKind.FEATURE_VISUALISED).images.int()
+    moved = (centres - starts).abs()
+    # Five steps of .05 in the logit move a pixel by at most 5 · .05 / 4 of the range, 16 of 255.
+    assert 0 < moved.max() <= 17
+
+
+MADE = [kind for kind in PrototypeKind if kind not in {PrototypeKind.LEARNED, PrototypeKind.LEARNED_FROM_IMAGES}]
+
+
+@pytest.mark.parametrize("kind", MADE)
 def test_one_seed_makes_one_set_without_global_random_numbers(
     make: Callable[..., PrototypeSet], untouched_randomness: None, kind: PrototypeKind
 ) -> None:

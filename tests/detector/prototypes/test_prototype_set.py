@@ -28,5 +28,10 @@ def test_parts_that_do_not_fit_together_are_refused(n_available: int, n_kinds: i
 
 
 def test_only_prototypes_that_hold_nobodys_pixels_may_be_given_away() -> None:
-    real = {PrototypeKind.REAL, PrototypeKind.MEDOID, PrototypeKind.OTHER_LABEL}
+    real = {
+        PrototypeKind.REAL,
+        PrototypeKind.MEDOID,
+        PrototypeKind.OTHER_LABEL,
+        PrototypeKind.LEARNED_FROM_IMAGES,
+    }
     assert {kind for kind in PrototypeKind if not kind.is_synthetic} == real

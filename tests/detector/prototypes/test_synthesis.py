@@ -5,8 +5,10 @@ import torch
 from torch import Generator
 
 from detector.prototypes.synthesis import (
+    FAINT,
     VisualisationSettings,
     feature_visualised,
+    from_spectrum,
     grey_images,
     noise_images,
     total_variation,
@@ -33,7 +35,7 @@ def test_no_more_margin_is_asked_for_than_enough(corners: Any) -> None:
         for enough in (5.0, 100.0)
     )
     margins = few.topk(2).values.diff().abs()
-    # Adam's momentum carries it on by about ten steps of 0.08, a fifth of the pixel range: 8 logits.
+    # Adam's momentum carries it on by about ten steps of a fortieth of the pixel range or less: 8 logits.
     assert (margins > 4.5).all()
     assert (margins < 16).all()
     assert (many.topk(2).values.diff().abs() > 30).all()
@@ -52,11 +54,54 @@ def test_one_seed_visualises_one_image_and_chunks_bound_the_pass(corners: Any) -
     assert max(corners.batches) == 2
 
 
+def test_a_single_frequency_is_a_single_wave() -> None:
+    spectrum = torch.zeros(1, 1, 8, 5, 2)
+    spectrum[0, 0, 0, 2, 0] = 0.3
+    row = from_spectrum(spectrum, (8, 8)).logit()[0, 0]
+    # Two periods in eight pixels: wavelength 4. The frequency and its mirror image add, over the root of 64 pixels.
+    wave = 2 * 0.3 * 4 / 8 * torch.cos(2 * torch.pi * 2 * torch.arange(8) / 8)
+    torch.testing.assert_close(row, wave.expand(8, 8))
+
+
+def test_the_mean_is_scaled_like_the_longest_wave() -> None:
+    spectrum = torch.zeros(1, 1, 4, 5, 2)
+    spectrum[0, 0, 0, 0, 0] = 0.3
+    expected = torch.full((4, 8), 0.3 * 8 / 32**0.5).sigmoid()
+    torch.testing.assert_close(from_spectrum(spectrum, (4, 8))[0, 0], expected)
+
+
+@pytest.mark.parametrize(("channels", "height", "width"), [(1, 1, 2), (1, 8, 8), (3, 9, 7), (3, 32, 32), (3, 224, 224)])
+def test_images_of_every_size_start_as_near_to_grey(channels: int, height: int, width: int) -> None:
+    spectrum = FAINT * torch.randn(6, channels, height, width // 2 + 1, 2, generator=Generator().manual_seed(0))
+    images = from_spectrum(spectrum, (height, width))
+    assert images.shape == (6, channels, height, width)
+    assert 0.005 < (images - 0.5).square().mean().sqrt() < 0.15
+
+
+def test_an_optimiser_that_steps_evenly_moves_coarse_shapes_more_than_fine_grain() -> None:
+    """After one step of equal size in every frequency, neighbours differ less than pixels far apart."""
+    signs = torch.randn(20, 1, 32, 17, 2, generator=Generator().manual_seed(0)).sign()
+    moved = from_spectrum(0.02 * signs, (32, 32))
+    assert total_variation(moved).mean() < 0.7 * total_variation(_shuffled(moved)).mean()
+
+
+def _shuffled(images: torch.Tensor) -> torch.Tensor:
+    """The same pixels in random places."""
+    order = torch.randperm(images[0].numel(), generator=Generator().manual_seed(0))
+    return images.flatten(1)[:, order].view_as(images)
+
+
 def test_total_variation_is_the_mean_step_down_and_the_mean_step_right() -> None:
     image = torch.tensor([[0.0, 1.0], [0.5, 0.5]]).view(1, 1, 2, 2)
     # Steps of ½ down in both columns; of 1 and 0 to the right.
     assert total_variation(image).item() == pytest.approx(0.5 + 0.5)
     assert total_variation(grey_images(2, (3, 4, 4))).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_frequencies_become_the_same_pixels_on_every_device() -> None:
+    spectrum = FAINT * torch.randn(2, 3, 32, 17, 2, generator=Generator().manual_seed(0))
+    torch.testing.assert_close(from_spectrum(spectrum.cuda(), (32, 32)).cpu(), from_spectrum(spectrum, (32, 32)))
 
 
 def test_controls_are_grey_and_uniform_noise() -> None:

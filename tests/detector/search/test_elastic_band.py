@@ -1,7 +1,6 @@
 """Against a surface whose saddles are found by root finding, and against ASE's band on the same surface."""
 
 import dataclasses
-import math
 from typing import Any
 
 import ase
@@ -15,7 +14,7 @@ from scipy.optimize import root
 from torch import Tensor
 
 from detector.search import SearchOutcome, SearchSettings, search_paths
-from detector.search.elastic_band import ElasticBand, _tangents, auto_neb, neb
+from detector.search.elastic_band import ElasticBand, auto_neb, neb
 from detector.search.fire import FireSettings
 from detector.search.geometry import node_positions, straight_nodes
 from detector.search.landscape import Landscape
@@ -204,15 +203,3 @@ def test_springs_keep_the_nodes_equally_far_apart(surface: Any) -> None:
 def test_a_band_needs_an_inner_node_and_does_not_shrink(change: dict[str, int]) -> None:
     with pytest.raises(DetectorError, match="its two ends"):
         dataclasses.replace(ElasticBand(), **change)
-
-
-def test_the_tangent_points_to_the_higher_neighbour() -> None:
-    nodes = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]).view(1, 3, 1, 1, 2)
-    rising, before, after = _tangents(nodes, torch.tensor([[0.0, 1.0, 2.0]]))
-    falling, _, _ = _tangents(nodes, torch.tensor([[2.0, 1.0, 0.0]]))
-    top, _, _ = _tangents(nodes, torch.tensor([[0.0, 3.0, 1.0]]))
-    assert rising[0, 1].flatten().tolist() == [0.0, 1.0]
-    assert falling[0, 1].flatten().tolist() == [1.0, 0.0]
-    # The higher neighbour is ahead, 2 below the node; the other 3 below: weights 3 ahead and 2 behind.
-    assert top[0, 1].flatten().tolist() == pytest.approx([2 / math.sqrt(13), 3 / math.sqrt(13)])
-    assert before[0, 1].item() == after[0, 1].item() == 1.0

@@ -1,0 +1,101 @@
+"""What is written down about a bundle, and how it is read back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from detector.prototypes.prototype_set import PrototypeKind
+from detector.search import MethodName, PotentialKind
+from detector.types import BundleError
+
+SCHEMA_VERSION = 2
+"""2: a second opinion may be there."""
+RECORD_FILE = "bundle.json"
+
+
+class EscalationRecord(BaseModel):
+    """What `bundle.json` holds about the second opinion: its settings, the band of doubt and the head's size."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: MethodName
+    potential: PotentialKind
+    budget: int
+    resolution: int
+    doubt: tuple[float, float]
+    band: tuple[float, float]
+    hidden: tuple[int, ...]
+    n_features: int
+
+
+class BundleRecord(BaseModel):
+    """What `bundle.json` holds.
+
+    Attributes:
+        classifier: name under which the classifier can be loaded again.
+        classifier_digest: of the classifier that was calibrated; no other is served.
+        preprocessing: how a picture becomes the classifier's input, as the classifier's own package writes it.
+        hidden: widths of the head's hidden layers.
+        false_positive_rates: those asked for at calibration.
+        measured: figures of the calibration, by name.
+        data_digest: sha256 over the digests of all calibration images.
+        seconds: how long calibration took.
+        escalation: None where straight paths decide alone.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int
+    classifier: str
+    classifier_digest: str
+    input_shape: tuple[int, int, int]
+    labels: tuple[str, ...]
+    preprocessing: dict[str, Any]
+    prototype_kinds: tuple[PrototypeKind, ...]
+    blocks: tuple[str, ...]
+    hidden: tuple[int, ...]
+    n_features: int
+    false_positive_rates: tuple[float, ...]
+    seed: int
+    settings: dict[str, Any]
+    measured: dict[str, float]
+    data_digest: str
+    versions: dict[str, str]
+    created: str
+    seconds: float
+    escalation: EscalationRecord | None = None
+
+
+def is_bundle(folder: Path) -> bool:
+    """Whether a folder claims to be a bundle."""
+    return (folder / RECORD_FILE).is_file()
+
+
+def read_record(folder: Path) -> BundleRecord:
+    """Read `bundle.json`.
+
+    Raises:
+        BundleError: it is missing, damaged, or of a schema that this version does not know.
+    """
+    path = folder / RECORD_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(f"{folder} is no bundle: it has no {RECORD_FILE}; `isthmus calibrate` makes one") from error
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} cannot be read ({error}); copy the bundle again") from error
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if not isinstance(version, int):
+        raise BundleError(f"{path} names no schema version; copy the bundle again")
+    if version > SCHEMA_VERSION:
+        raise BundleError(
+            f"{folder} has bundle schema {version}, and this version reads up to {SCHEMA_VERSION}; upgrade isthmus"
+        )
+    try:
+        return BundleRecord.model_validate(content)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = ".".join(str(part) for part in problem["loc"])
+        raise BundleError(f"{path}: {where}: {problem['msg']}; copy the bundle again") from error

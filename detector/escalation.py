@@ -1,0 +1,150 @@
+"""Searches lower paths for images, and turns what the search meets into evidence."""
+
+import dataclasses
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from detector.passes import images_per_pass, waypoints_per_pass
+from detector.profiles import PathProfiler
+from detector.search import LabelPotential, SearchSettings, label_potential, method_named, search_paths
+from detector.search.geometry import node_positions, points_at
+from detector.search.method import Method
+from detector.second_opinion import EscalationSettings, SecondOpinion
+from detector.types import Classifier, Images
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Searched:
+    """Paths from every image to each prototype of its predicted label."""
+
+    barriers: Float[Tensor, "image prototype"]
+    highest: Float[Tensor, "image prototype"]
+    straight_barriers: Float[Tensor, "image prototype"]
+    straight_highest: Float[Tensor, "image prototype"]
+    costs: Float[Tensor, "image prototype"]
+    n_steps: Float[Tensor, "image prototype"]
+    nodes: Float[Tensor, "image prototype node channel height width"]
+
+
+def search_all(
+    potential: LabelPotential,
+    images: Images,
+    ends: Float[Tensor, "image prototype channel height width"],
+    method: Method,
+    settings: SearchSettings,
+) -> Searched:
+    """Search the path from each image to every one of its ends.
+
+    Args:
+        potential: with one label for each image and end, the ends of one image one after the other.
+    """
+    n_ends = ends.shape[1]
+    found = search_paths(potential, images.repeat_interleave(n_ends, 0), ends.flatten(0, 1), method, settings)
+
+    def by_image(values: Tensor) -> Tensor:
+        return values.view(len(images), n_ends, *values.shape[1:])
+
+    return Searched(
+        barriers=by_image(found.barriers),
+        highest=by_image(found.profiles.amax(1)),
+        straight_barriers=by_image(found.straight_barriers),
+        straight_highest=by_image(found.straight_profiles.amax(1)),
+        costs=by_image(found.forward_equivalents.float()),
+        n_steps=by_image(found.n_steps.float()),
+        nodes=by_image(found.nodes),
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Escalator:
+    """What searched paths show about images: the looks of straight paths, at the same shares of their length, and more.
+
+    Attributes:
+        mixing: shares of the path's length at which it is looked at.
+    """
+
+    profiler: PathProfiler
+    prototypes: Float[Tensor, "label prototype channel height width"]
+    mixing: Float[Tensor, " waypoint"]
+    settings: EscalationSettings
+
+    @torch.no_grad()
+    def features(self, images: Images) -> tuple[Float[Tensor, "image feature"], Float[Tensor, " image"]]:
+        """Evidence for a head, finite wherever the classifier is, and what each image cost in forward equivalents."""
+        labels = predicted_labels(self.profiler.classifier, images)
+        settings = self.settings
+        potential = label_potential(
+            settings.potential,
+            self.profiler.classifier,
+            labels.repeat_interleave(self.prototypes.shape[1]),
+            self.profiler.gaussians,
+        )
+        search = SearchSettings(
+            budget=settings.budget,
+            resolution=settings.resolution,
+            final_resolution=settings.resolution,
+            check_every=1,
+            patience=8,
+        )
+        searched = search_all(potential, images, self.prototypes[labels], method_named(settings.method), search)
+        n_looks = self.prototypes.shape[1] * len(self.mixing)
+        # The image is the start of all its paths, and is looked at anew.
+        return torch.cat([self._looks(images, searched), _met(searched)], 1), searched.costs.sum(1) + n_looks + 1
+
+    def revised(
+        self,
+        opinion: SecondOpinion,
+        images: Images,
+        features: Float[Tensor, "image feature"],
+        scores: Float[Tensor, " image"],
+    ) -> Float[Tensor, " image"]:
+        """The scores of the straight paths, those in doubt replaced by what the opinion makes of searched ones.
+
+        Args:
+            features, scores: what the straight paths showed, and what the first head made of it.
+        """
+        rows = opinion.is_doubtful(scores).nonzero()[:, 0]
+        if len(rows) == 0:
+            return scores
+        found, _ = self.features(images[rows])
+        return scores.index_copy(0, rows, opinion.revised(torch.cat([features[rows], found], 1)))
+
+    def _looks(self, images: Images, searched: Searched) -> Float[Tensor, "image feature"]:
+        nodes = searched.nodes.flatten(0, 1)
+        positions = node_positions(nodes)
+        points = points_at(nodes, positions, positions[:, -1:] * self.mixing.to(nodes)[None])
+        waypoints = points.view(len(images), self.prototypes.shape[1], len(self.mixing), *images.shape[1:])
+        size = images_per_pass(self.profiler.classifier.input_shape, waypoints.shape[1] * waypoints.shape[2])
+        parts = zip(torch.split(images, size), torch.split(waypoints, size), strict=True)
+        return torch.cat([self.profiler.measure_paths(part, way).features for part, way in parts])
+
+
+def _met(searched: Searched) -> Float[Tensor, "image feature"]:
+    """Mean and smallest over the prototypes of barrier and peak before and after, steps, and how far the path bends."""
+    nodes = searched.nodes.flatten(0, 1)
+    length = node_positions(nodes)[:, -1]
+    chord = (nodes[:, -1] - nodes[:, 0]).flatten(1).norm(dim=1).clamp_min(1e-6)
+    columns = torch.stack(
+        [
+            searched.straight_barriers,
+            searched.straight_highest,
+            searched.barriers,
+            searched.highest,
+            searched.n_steps.to(length),
+            (length / chord).view(searched.n_steps.shape),
+        ],
+        2,
+    )
+    # A prototype whose path is not finite tells nothing; that the image itself is, the detector looks after.
+    columns = torch.where(columns.isfinite(), columns, 0.0)
+    return torch.cat([columns.mean(1), columns.amin(1)], 1)
+
+
+@torch.no_grad()
+def predicted_labels(classifier: Classifier, images: Images) -> Int64[Tensor, " image"]:
+    """The label that the classifier gives each image, pass by pass, where the images are."""
+    parts = torch.split(images, waypoints_per_pass(classifier.input_shape))
+    found = [classifier(part.to(classifier.device)).logits.argmax(1) for part in parts]
+    return torch.cat(found).to(images.device)

@@ -1,0 +1,78 @@
+"""Images on which contenders are measured, in groups, with the prototypes at the far end of their paths."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from detector.evaluation.metrics import auroc
+from detector.types import Classifier, Images
+
+RATE = 0.05
+"""False-positive rate at which contenders are compared."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arena:
+    """Images of one classifier that no part of a contender was fitted on.
+
+    Attributes:
+        threshold: clean images that thresholds are read off.
+        clean: others, on which false positives are counted.
+        attacked: successful attacks, by name.
+    """
+
+    classifier: Classifier
+    threshold: Images
+    clean: Images
+    attacked: Mapping[str, Images]
+
+    @property
+    def images(self) -> Images:
+        """All of them, group by group."""
+        return torch.cat([self.threshold, self.clean, *self.attacked.values()])
+
+    def judged(self, scores: Float[Tensor, " image"]) -> "Standing":
+        """How well scores, one for each of `images` in their order, tell attacks from clean images.
+
+        A score that is not finite counts as the highest: such images are never let pass.
+        """
+        finite = torch.where(scores.isfinite(), scores, torch.inf).double()
+        sizes = [len(self.threshold), len(self.clean), *(len(images) for images in self.attacked.values())]
+        threshold, clean, *attacked = torch.split(finite, sizes)
+        bound = _threshold(threshold, RATE)
+        named = dict(zip(self.attacked, attacked, strict=True))
+        return Standing(
+            auroc={name: auroc(clean.numpy(), group.numpy()) for name, group in named.items()},
+            flagged={name: float((group > bound).double().mean()) for name, group in named.items()},
+            false_positives=float((clean > bound).double().mean()),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Figures of one contender, by attack."""
+
+    auroc: Mapping[str, float]
+    flagged: Mapping[str, float]
+    false_positives: float
+
+    @property
+    def mean_auroc(self) -> float:
+        return sum(self.auroc.values()) / len(self.auroc)
+
+    @property
+    def worst_auroc(self) -> float:
+        return min(self.auroc.values())
+
+    @property
+    def mean_flagged(self) -> float:
+        return sum(self.flagged.values()) / len(self.flagged)
+
+
+def _threshold(scores: Float[Tensor, " image"], rate: float) -> float:
+    """The conformal threshold: images above it have a p-value of at most the rate."""
+    rank = int(rate * (len(scores) + 1))
+    return float("inf") if rank < 1 else float(scores.sort(descending=True).values[rank - 1])
