@@ -76,6 +76,12 @@ STUDIES = (
         line="Whether inputs are joined in a classifier that is no network: soft decision trees.",
         unit="pairs",
     ),
+    Entry(
+        name="search",
+        module="service.studies.search",
+        line="Whether searching for lower paths pays, by method, prototypes and potential.",
+        unit="clean images",
+    ),
 )
 
 

@@ -37,6 +37,8 @@ KINDS = (PrototypeKind.REAL, PrototypeKind.FEATURE_VISUALISED, PrototypeKind.STA
 """Besides those of the bundle, which are learned."""
 WIDE_POTENTIALS = (PotentialKind.LOG_CROSS_ENTROPY, PotentialKind.MARGIN, PotentialKind.REPRESENTATION)
 """Searched for real and learned prototypes; the cross-entropy for every kind."""
+METHODS = tuple(MethodName)
+HEAD_KINDS = ("learned", "feature-visualised", "real")
 HEAD_METHODS = (MethodName.BYPASS, MethodName.CHAIN, MethodName.NEB)
 N_BATCHES, N_VALIDATION = 16, 3
 
@@ -128,7 +130,7 @@ def untrained(
     wide = [name for name in ("learned", "real") if name in sets]
     plan = [(PotentialKind.CROSS_ENTROPY, name) for name in sets]
     plan += list(itertools.product(WIDE_POTENTIALS, wide))
-    runs = [(potential, name, method) for potential, name in plan for method in MethodName]
+    runs = [(potential, name, method) for potential, name in plan for method in METHODS]
     found: dict[tuple[object, ...], Contender] = {}
     for done, (kind, name, method) in enumerate(runs, 1):
         prototypes = sets[name].pixels()
@@ -157,7 +159,7 @@ def trained(
     profiler = PathProfiler(classifier=classifier, gaussians=gaussians)
     learn, validate = _batches(classifier, splits.learning, settings, seed)
     contenders = []
-    for name in ("learned", "feature-visualised", "real"):
+    for name in HEAD_KINDS:
         pixels = sets[name].pixels().to(classifier.device)
         mixing = bundle.mixing if name == "learned" else torch.tensor(settings.mixing)
         plan: list[StraightFeatures | SearchedFeatures] = [

@@ -25,9 +25,9 @@ class Arena:
     """
 
     classifier: Classifier
-    threshold: Images
-    clean: Images
-    attacked: Mapping[str, Images]
+    threshold: Float[Tensor, "threshold channel height width"]
+    clean: Float[Tensor, "clean channel height width"]
+    attacked: Mapping[str, Float[Tensor, "_ channel height width"]]
 
     @property
     def images(self) -> Images:
