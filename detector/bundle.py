@@ -77,6 +77,14 @@ class Bundle:
         """Forward passes of the classifier that one verdict costs, where the image is not in doubt."""
         return 1 + self.prototypes.n_prototypes * len(self.mixing)
 
+    @property
+    def expected_forward_equivalents(self) -> float:
+        """The same on average over clean images, searches for those in doubt included, a gradient counting 3."""
+        if self.second_opinion is None:
+            return float(self.forward_equivalents)
+        measured = self.record.measured
+        return self.forward_equivalents + measured["doubtful_share"] * measured["escalation_forward_equivalents"]
+
     def check_classifier(self, classifier: Classifier) -> None:
         """Refuse a classifier that is not the one calibrated.
 

@@ -67,6 +67,7 @@ class Detector:
         self.classifier = classifier
         self.bundle = bundle
         self.false_positive_rate = false_positive_rate
+        self._pixels_per_pass = pixels_per_pass
         self._profiler = PathProfiler(
             classifier=classifier, gaussians={name: fit.to(device) for name, fit in bundle.gaussians.items()}
         )
@@ -113,8 +114,9 @@ class Detector:
             prototypes=self._prototypes,
             mixing=self._mixing,
             settings=self._second_opinion.settings,
+            pixels_per_pass=self._pixels_per_pass,
         )
-        return escalator.revised(self._second_opinion, pixels, paths.features, scores)
+        return escalator.revised(self._second_opinion, pixels, paths.labels, paths.features, scores)
 
     def _check(self, images: Images) -> None:
         shape = tuple(images.shape[1:])

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from detector.passes import images_per_pass, waypoints_per_pass
+from detector.passes import PIXELS_PER_PASS, images_per_pass, waypoints_per_pass
 from detector.profiles import PathProfiler
 from detector.search import LabelPotential, SearchSettings, label_potential, method_named, search_paths
 from detector.search.geometry import node_positions, points_at
@@ -63,17 +63,24 @@ class Escalator:
 
     Attributes:
         mixing: shares of the path's length at which it is looked at.
+        pixels_per_pass: bound on the size of one forward pass.
     """
 
     profiler: PathProfiler
     prototypes: Float[Tensor, "label prototype channel height width"]
     mixing: Float[Tensor, " waypoint"]
     settings: EscalationSettings
+    pixels_per_pass: int = PIXELS_PER_PASS
 
     @torch.no_grad()
-    def features(self, images: Images) -> tuple[Float[Tensor, "image feature"], Float[Tensor, " image"]]:
-        """Evidence for a head, finite wherever the classifier is, and what each image cost in forward equivalents."""
-        labels = predicted_labels(self.profiler.classifier, images)
+    def features(
+        self, images: Images, labels: Int64[Tensor, " image"]
+    ) -> tuple[Float[Tensor, "image feature"], Float[Tensor, " image"]]:
+        """Evidence for a head, finite wherever the classifier is, and what each image cost in forward equivalents.
+
+        Args:
+            labels: those that the classifier gives to the images.
+        """
         settings = self.settings
         potential = label_potential(
             settings.potential,
@@ -87,6 +94,7 @@ class Escalator:
             final_resolution=settings.resolution,
             check_every=1,
             patience=8,
+            pixels_per_pass=self.pixels_per_pass,
         )
         searched = search_all(potential, images, self.prototypes[labels], method_named(settings.method), search)
         n_looks = self.prototypes.shape[1] * len(self.mixing)
@@ -97,18 +105,20 @@ class Escalator:
         self,
         opinion: SecondOpinion,
         images: Images,
+        labels: Int64[Tensor, " image"],
         features: Float[Tensor, "image feature"],
         scores: Float[Tensor, " image"],
     ) -> Float[Tensor, " image"]:
         """The scores of the straight paths, those in doubt replaced by what the opinion makes of searched ones.
 
         Args:
+            labels: those that the classifier gives to the images.
             features, scores: what the straight paths showed, and what the first head made of it.
         """
         rows = opinion.is_doubtful(scores).nonzero()[:, 0]
         if len(rows) == 0:
             return scores
-        found, _ = self.features(images[rows])
+        found, _ = self.features(images[rows], labels[rows])
         return scores.index_copy(0, rows, opinion.revised(torch.cat([features[rows], found], 1)))
 
     def _looks(self, images: Images, searched: Searched) -> Float[Tensor, "image feature"]:
@@ -116,7 +126,8 @@ class Escalator:
         positions = node_positions(nodes)
         points = points_at(nodes, positions, positions[:, -1:] * self.mixing.to(nodes)[None])
         waypoints = points.view(len(images), self.prototypes.shape[1], len(self.mixing), *images.shape[1:])
-        size = images_per_pass(self.profiler.classifier.input_shape, waypoints.shape[1] * waypoints.shape[2])
+        n_points = waypoints.shape[1] * waypoints.shape[2]
+        size = images_per_pass(self.profiler.classifier.input_shape, n_points, self.pixels_per_pass)
         parts = zip(torch.split(images, size), torch.split(waypoints, size), strict=True)
         return torch.cat([self.profiler.measure_paths(part, way).features for part, way in parts])
 
@@ -138,8 +149,10 @@ def _met(searched: Searched) -> Float[Tensor, "image feature"]:
         2,
     )
     # A prototype whose path is not finite tells nothing; that the image itself is, the detector looks after.
-    columns = torch.where(columns.isfinite(), columns, 0.0)
-    return torch.cat([columns.mean(1), columns.amin(1)], 1)
+    is_number = columns.isfinite()
+    mean = torch.where(is_number, columns, 0.0).sum(1) / is_number.sum(1).clamp_min(1)
+    smallest = torch.where(is_number, columns, torch.inf).amin(1)
+    return torch.cat([mean, torch.where(smallest.isfinite(), smallest, 0.0)], 1)
 
 
 @torch.no_grad()

@@ -58,7 +58,7 @@ class SecondOpinion:
 
     def is_doubtful(self, scores: Float[Tensor, " image"]) -> Bool[Tensor, " image"]:
         """Which images are to be looked at again; a score that is not a number is not in doubt but unknown."""
-        return (scores >= self.band[0]) & (scores <= self.band[1])
+        return is_in_band(scores, self.band)
 
     @torch.no_grad()
     def revised(self, features: Float[Tensor, "image feature"]) -> Float[Tensor, " image"]:
@@ -69,3 +69,8 @@ class SecondOpinion:
         low, high = self.band
         opinions: Tensor = self.head(features)
         return low + (high - low) * opinions.sigmoid()
+
+
+def is_in_band(scores: Float[Tensor, " image"], band: tuple[float, float]) -> Bool[Tensor, " image"]:
+    """Which scores lie in the band of doubt, its bounds included."""
+    return (scores >= band[0]) & (scores <= band[1])

@@ -43,7 +43,7 @@ def summarise(bundle: Bundle) -> dict[str, Any]:
         "prototype_kinds": dict(kinds),
         "holds_images": not all(kind.is_synthetic for kind in bundle.prototypes.kinds),
         "prototypes_per_label": bundle.prototypes.n_prototypes,
-        "forward_equivalents": bundle.forward_equivalents,
+        "forward_equivalents": bundle.expected_forward_equivalents,
         "calibration_scores": len(bundle.conformal.scores),
     }
 

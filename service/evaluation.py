@@ -76,7 +76,7 @@ def write_report(
         ("clean images", str(len(experiment.clean))),
         ("prototypes of each label", f"{len(record.prototype_kinds)} {', '.join(sorted(set(record.prototype_kinds)))}"),
         ("mixing weights", ", ".join(f"{weight:.2f}" for weight in detector.bundle.mixing.tolist())),
-        ("forward passes an image", str(detector.bundle.forward_equivalents)),
+        ("forward passes an image", f"{detector.bundle.expected_forward_equivalents:.3g}"),
     ]
     write_page(build_page(title, lead, facts, detector, name, experiment), out / PAGE_FILE)
     with replace_atomically(out / RESULTS_FILE) as temporary:

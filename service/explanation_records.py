@@ -29,8 +29,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from detector.evaluation.connection import Connection, PathView, SearchRecord
-from detector.evaluation.contenders import LabelStanding, PrototypeLink
 from detector.evaluation.explanation import Explanation
+from detector.evaluation.standings import LabelStanding, PrototypeLink
 from detector.layerwise import LayerwiseBarriers
 from service.records import verdict_record
 

@@ -126,12 +126,17 @@ class _Calibration:
         return bundle if self.settings.escalation is None else self._escalated(bundle, clean, self.settings.escalation)
 
     def _escalated(self, bundle: Bundle, clean: LabelledImages, settings: EscalationSettings) -> Bundle:
-        learning, validation = self._streams()
+        half = len(self.validation) // 2
+        learning, validation, trial = (
+            stream(self.classifier, data, self.settings.stream, self.generator, self.chunk)
+            for data in (self.learning, self.validation[:half], self.validation[half:])
+        )
         trainee = Trainee(
             classifier=self.classifier,
             bundle=bundle,
             learning=learning,
             validation=validation,
+            trial=trial,
             clean=clean,
             chunk=self.chunk,
             progress=self.progress,

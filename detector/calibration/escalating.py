@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from detector.bundle import Bundle
@@ -17,29 +17,75 @@ from detector.conformal import ConformalScores
 from detector.escalation import Escalator
 from detector.head import Head
 from detector.profiles import PathProfiler
-from detector.second_opinion import EscalationSettings, SecondOpinion
-from detector.types import CalibrationError, Classifier, Images, LabelledImages, ProgressCallback, to_pixels
+from detector.second_opinion import EscalationSettings, SecondOpinion, is_in_band
+from detector.types import Classifier, Images, LabelledImages, ProgressCallback, to_pixels
 
 FEWEST_DOUBTFUL = 32
 """Images of each kind that a second opinion needs at least."""
 
 TRIAL_BATCHES = 12
-"""Batches whose proxies say whether a second opinion pays; no head has learned from their images."""
+"""Batches whose clean images and proxies say whether a second opinion pays; neither head has learned from them."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Doubtful:
-    """Images in doubt, and how many there were besides.
+class Trainee:
+    """A finished bundle that may get a second opinion, and the images for that.
 
     Attributes:
-        examples: evidence of straight and searched paths.
-        costs: forward equivalents of each search.
-        n_clean: clean images that were looked at, in doubt or not.
+        learning: batches to learn from.
+        validation: of other images: they say when to stop, and where doubt begins and ends.
+        trial: of yet others: they say whether the second opinion pays.
+        clean: correctly classified images that p-values are read off, and that decide nothing else.
+        chunk: images in one forward pass.
     """
 
-    examples: Examples
-    costs: Float[Tensor, " image"]
-    n_clean: int
+    classifier: Classifier
+    bundle: Bundle
+    learning: Iterator[Batch]
+    validation: Iterator[Batch]
+    trial: Iterator[Batch]
+    clean: LabelledImages
+    chunk: int
+    progress: ProgressCallback
+
+
+def with_second_opinion(trainee: Trainee, settings: EscalationSettings, fitting: FittingSettings) -> Bundle:
+    """The bundle, with a second opinion on images in doubt if that flags more proxies than chance explains.
+
+    The bundle's record says in either case what was found. Its figures about proxies are then those of the trial.
+    """
+    judge = _Judge.of(trainee, settings)
+    trial = _fitted(trainee, judge, fitting)
+    bundle = trainee.bundle
+    if trial is None:
+        return _noted(bundle, {"escalation_kept": 0.0})
+    rate = max(bundle.record.false_positive_rates)
+    batches = list(itertools.islice(trainee.trial, TRIAL_BATCHES))
+    clean, proxies = (
+        judge.scores(trial.opinion, torch.cat(images).cpu(), trainee)
+        for images in ([batch.clean for batch in batches], [batch.proxies for batch in batches])
+    )
+    flagged = [flagged_at(rate, *scores) for scores in zip(clean, proxies, strict=True)]
+    is_worth_it, gain = pays(*flagged)
+    found = {
+        "escalation_kept": float(is_worth_it),
+        f"escalation_gain_at_{rate}": gain,
+        "doubtful_share": trial.doubtful_share,
+        "escalation_forward_equivalents": trial.forward_equivalents,
+    }
+    if not is_worth_it:
+        return _noted(bundle, found)
+    _, revised = judge.scores(trial.opinion, to_pixels(trainee.clean.images), trainee)
+    found[f"proxies_flagged_at_{rate}"] = float(flagged[1].double().mean())
+    stale = {name for name in bundle.record.measured if name.startswith("proxies_flagged_at_")} - found.keys()
+    noted = _noted(bundle, found, without=stale)
+    record = noted.record.model_copy(update={"escalation": trial.record(bundle.record.hidden)})
+    return noted.replaced(record=record, second_opinion=trial.opinion, conformal=ConformalScores.of(revised))
+
+
+def _noted(bundle: Bundle, found: dict[str, float], without: set[str] = frozenset()) -> Bundle:  # type: ignore[assignment]
+    measured = {name: value for name, value in bundle.record.measured.items() if name not in without} | found
+    return bundle.replaced(record=bundle.record.model_copy(update={"measured": measured}))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,160 +121,111 @@ def band_of(clean_scores: Float[Tensor, " image"], doubt: tuple[float, float]) -
 
     They must not be the scores that p-values are read off: the band is part of what turns an image into its score.
     """
-    low, high = torch.quantile(clean_scores.double(), torch.tensor([1 - doubt[1], 1 - doubt[0]], dtype=torch.float64))
+    low, high = torch.quantile(
+        clean_scores.double().cpu(), torch.tensor([1 - doubt[1], 1 - doubt[0]], dtype=torch.float64)
+    )
     return float(low), float(high)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Trainee:
-    """A finished bundle that may get a second opinion, and the images for that.
+class _Judge:
+    """The first head, and the searches that may follow it."""
 
-    Attributes:
-        learning, validation: batches to learn from, and of other images.
-        clean: correctly classified images that p-values are read off, and nothing else.
-        chunk: images in one forward pass.
-    """
+    escalator: Escalator
+    head: Head
 
-    classifier: Classifier
-    bundle: Bundle
-    learning: Iterator[Batch]
-    validation: Iterator[Batch]
-    clean: LabelledImages
-    chunk: int
-    progress: ProgressCallback
-
-
-def with_second_opinion(trainee: Trainee, settings: EscalationSettings, fitting: FittingSettings) -> Bundle:
-    """The bundle, with a second opinion on images in doubt if that flags more proxies than chance explains.
-
-    The bundle's record says what was found in either case.
-
-    Raises:
-        CalibrationError: too few images are in doubt.
-    """
-    bundle, device = trainee.bundle, trainee.classifier.device
-    gaussians = {name: fit.to(device) for name, fit in bundle.gaussians.items()}
-    escalator = Escalator(
-        profiler=PathProfiler(classifier=trainee.classifier, gaussians=gaussians),
-        prototypes=bundle.prototypes.pixels().to(device),
-        mixing=bundle.mixing.to(device),
-        settings=settings,
-    )
-    head = copy.deepcopy(bundle.head).to(device)
-    trial = _fitted(trainee, escalator, head, fitting)
-    clean = _scores(trainee, escalator, head, trial.opinion, to_pixels(trainee.clean.images))
-    proxies = torch.cat([batch.proxies.cpu() for batch in itertools.islice(trainee.validation, TRIAL_BATCHES)])
-    tried = _scores(trainee, escalator, head, trial.opinion, proxies)
-    conformal = ConformalScores.of(clean[1])
-    rate = max(bundle.record.false_positive_rates)
-    is_worth_it, gain = pays((ConformalScores.of(clean[0]), tried[0]), (conformal, tried[1]), rate)
-    measured = bundle.record.measured | {
-        "escalation_kept": float(is_worth_it),
-        f"escalation_gain_at_{rate}": gain,
-        "doubtful_share": trial.doubtful_share,
-        "escalation_forward_equivalents": trial.forward_equivalents,
-    }
-    if not is_worth_it:
-        return bundle.replaced(record=bundle.record.model_copy(update={"measured": measured}))
-    record = bundle.record.model_copy(update={"measured": measured, "escalation": trial.record(bundle.record.hidden)})
-    return bundle.replaced(record=record, second_opinion=trial.opinion, conformal=conformal)
-
-
-def _fitted(trainee: Trainee, escalator: Escalator, head: Head, fitting: FittingSettings) -> Trial:
-    """Search for the images of the batches that are in doubt, and fit a head on what that shows."""
-    n_validation = max(1, round(fitting.batches * fitting.validation_share))
-    seen = list(itertools.islice(trainee.validation, n_validation))
-    with torch.no_grad():
-        clean = torch.cat([_straight(escalator, head, batch.clean)[1] for batch in seen])
-    band = band_of(clean, escalator.settings.doubt)
-    n_learned = fitting.batches - n_validation
-    learn = _doubtful(escalator, head, itertools.islice(trainee.learning, n_learned), n_learned, band, trainee.progress)
-    validate = _doubtful(escalator, head, iter(seen), n_validation, band, trainee.progress)
-    n_proxies = int(learn.examples.is_proxy.sum())
-    n_clean = len(learn.examples.is_proxy) - n_proxies
-    if min(n_proxies, n_clean) < FEWEST_DOUBTFUL:
-        raise CalibrationError(
-            f"{n_clean} clean images and {n_proxies} proxies are in doubt, and a second opinion needs "
-            f"{FEWEST_DOUBTFUL} of each; give more batches, or calibrate without escalation"
+    @classmethod
+    def of(cls, trainee: Trainee, settings: EscalationSettings) -> "_Judge":
+        bundle, device = trainee.bundle, trainee.classifier.device
+        gaussians = {name: fit.to(device) for name, fit in bundle.gaussians.items()}
+        escalator = Escalator(
+            profiler=PathProfiler(classifier=trainee.classifier, gaussians=gaussians),
+            prototypes=bundle.prototypes.pixels().to(device),
+            mixing=bundle.mixing.to(device),
+            settings=settings,
         )
-    second = fit_head(learn.examples, validate.examples, trainee.bundle.record.hidden, fitting)
+        return cls(escalator=escalator, head=copy.deepcopy(bundle.head).to(device))
+
+    @torch.no_grad()
+    def first(self, images: Images) -> tuple[Int64[Tensor, " image"], Float[Tensor, "image feature"], Tensor]:
+        """Labels, and features and scores of the straight paths."""
+        profiler, prototypes, mixing = self.escalator.profiler, self.escalator.prototypes, self.escalator.mixing
+        parts = [profiler.measure(part, prototypes, mixing) for part in profiler.split(images, prototypes, mixing)]
+        features = torch.cat([part.features for part in parts])
+        return torch.cat([part.labels for part in parts]), features, self.head(features)
+
+    @torch.no_grad()
+    def scores(
+        self, opinion: SecondOpinion, images: Images, trainee: Trainee
+    ) -> tuple[Float[Tensor, " image"], Float[Tensor, " image"]]:
+        """Scores of images without and with the second opinion."""
+        device = self.escalator.prototypes.device
+        on_device = dataclasses.replace(opinion, head=copy.deepcopy(opinion.head).to(device))
+        before, after = [], []
+        for part in torch.split(images, trainee.chunk):
+            pixels = part.to(device)
+            labels, features, scores = self.first(pixels)
+            before.append(scores)
+            after.append(self.escalator.revised(on_device, pixels, labels, features, scores))
+            trainee.progress("trying the second opinion", sum(map(len, before)), len(images))
+        return torch.cat(before).cpu(), torch.cat(after).cpu()
+
+
+def _fitted(trainee: Trainee, judge: _Judge, fitting: FittingSettings) -> Trial | None:
+    """Search for the images of the batches that are in doubt, and fit a head on that; nothing if too few are."""
+    n_validation = max(2, round(fitting.batches * fitting.validation_share))
+    seen = list(itertools.islice(trainee.validation, n_validation))
+    band = band_of(torch.cat([judge.first(batch.clean)[2] for batch in seen]), judge.escalator.settings.doubt)
+    n_learned = max(2, fitting.batches - n_validation)
+    learning = itertools.islice(trainee.learning, n_learned)
+    learn, costs = _doubtful(judge, learning, n_learned, band, trainee.progress)
+    validate, _ = _doubtful(judge, iter(seen), n_validation, band, trainee.progress)
+    kinds = [int((learn.is_proxy == kind).sum()) for kind in (0, 1)]
+    if min(kinds) < FEWEST_DOUBTFUL or len(validate.is_proxy) == 0:
+        return None
+    second = fit_head(learn, validate, trainee.bundle.record.hidden, fitting)
+    n_clean = n_learned * len(seen[0].clean)
     return Trial(
-        opinion=SecondOpinion(settings=escalator.settings, band=band, head=second.cpu()),
-        doubtful_share=n_clean / learn.n_clean,
-        forward_equivalents=float(learn.costs.mean()),
+        opinion=SecondOpinion(settings=judge.escalator.settings, band=band, head=second.cpu()),
+        doubtful_share=kinds[0] / n_clean,
+        forward_equivalents=float(costs.mean()),
     )
 
 
-def _straight(escalator: Escalator, head: Head, images: Images) -> tuple[Tensor, Tensor]:
-    """Features and scores of the straight paths."""
-    features = escalator.profiler.features(images, escalator.prototypes, escalator.mixing)
-    return features, head(features)
-
-
-@torch.no_grad()
-def _scores(
-    trainee: Trainee, escalator: Escalator, head: Head, opinion: SecondOpinion, images: Images
-) -> tuple[Float[Tensor, " image"], Float[Tensor, " image"]]:
-    """Scores of images without and with the second opinion."""
-    on_device = dataclasses.replace(opinion, head=copy.deepcopy(opinion.head).to(escalator.prototypes.device))
-    before, after = [], []
-    for part in torch.split(images, trainee.chunk):
-        pixels = part.to(escalator.prototypes.device)
-        features, scores = _straight(escalator, head, pixels)
-        before.append(scores)
-        after.append(escalator.revised(on_device, pixels, features, scores))
-        trainee.progress("trying the second opinion", sum(map(len, before)), len(images))
-    return torch.cat(before).cpu(), torch.cat(after).cpu()
-
-
-@torch.no_grad()
 def _doubtful(
-    escalator: Escalator,
-    head: Head,
-    batches: Iterator[Batch],
-    n_batches: int,
-    band: tuple[float, float],
-    progress: ProgressCallback,
-) -> Doubtful:
-    features, is_proxy, costs, n_clean = [], [], [], 0
+    judge: _Judge, batches: Iterator[Batch], n_batches: int, band: tuple[float, float], progress: ProgressCallback
+) -> tuple[Examples, Float[Tensor, " image"]]:
+    """Evidence of straight and searched paths of the images in doubt, and what each search cost."""
+    device = judge.escalator.prototypes.device
+    features, is_proxy, costs = [], [torch.zeros(0, device=device)], [torch.zeros(0)]
     for done, batch in enumerate(batches, 1):
         images = torch.cat([batch.clean, batch.proxies])
-        straight, scores = _straight(escalator, head, images)
-        rows = ((scores >= band[0]) & (scores <= band[1])).nonzero()[:, 0]
+        labels, straight, scores = judge.first(images)
+        rows = is_in_band(scores, band).nonzero()[:, 0]
         if len(rows):
-            found, spent = escalator.features(images[rows])
+            found, spent = judge.escalator.features(images[rows], labels[rows])
             features.append(torch.cat([straight[rows], found], 1))
             is_proxy.append((rows >= len(batch.clean)).float())
-            costs.append(spent)
-        n_clean += len(batch.clean)
+            costs.append(spent.cpu())
         progress("searching for images in doubt", done, n_batches)
-    if not features:
-        raise CalibrationError("no image is in doubt, so there is nothing to search; calibrate without escalation")
-    nothing = torch.zeros(0, dtype=torch.int64)
-    examples = Examples(
-        features=torch.cat(features),
-        is_proxy=torch.cat(is_proxy),
-        claims=torch.zeros(0, 1, 1),
-        labels=nothing,
-        true_labels=nothing,
-    )
-    return Doubtful(examples=examples, costs=torch.cat(costs), n_clean=n_clean)
+    found_all = torch.cat(features) if features else torch.zeros(0, 1, device=device)
+    return Examples.without_claims(found_all, torch.cat(is_proxy)), torch.cat(costs)
 
 
-def pays(
-    before: tuple[ConformalScores, Float[Tensor, " proxy"]],
-    after: tuple[ConformalScores, Float[Tensor, " proxy"]],
-    false_positive_rate: float,
-) -> tuple[bool, float]:
-    """Whether more proxies are flagged at the rate with the second opinion than without, beyond chance; and how many.
+def flagged_at(
+    false_positive_rate: float, clean: Float[Tensor, " clean"], proxies: Float[Tensor, " proxy"]
+) -> Bool[Tensor, " proxy"]:
+    """Which proxies have a p-value, among these clean images, of at most the rate."""
+    return ConformalScores.of(clean).p_values(proxies) <= false_positive_rate
 
-    Args:
-        before, after: calibration scores, and scores of the same proxies, which no head has learned from.
 
-    Beyond chance means by more than twice the standard error of the paired difference.
+def pays(before: Bool[Tensor, " proxy"], after: Bool[Tensor, " proxy"]) -> tuple[bool, float]:
+    """Whether more of the same proxies are flagged with the second opinion than without; and by which share.
+
+    More means by more than twice the standard error of the paired difference. Proxies of one source image are alike,
+    which this does not count, so that a gain near the limit is weaker evidence than it seems.
     """
-    flagged = [conformal.p_values(scores) <= false_positive_rate for conformal, scores in (before, after)]
-    difference = flagged[1].double() - flagged[0].double()
+    difference = after.double() - before.double()
     gain = float(difference.mean())
     error = float(difference.std(correction=0)) / max(1, len(difference)) ** 0.5
     return gain > 2 * error, gain

@@ -53,6 +53,14 @@ class Examples:
     labels: Int64[Tensor, " proxy"]
     true_labels: Int64[Tensor, " proxy"]
 
+    @classmethod
+    def without_claims(cls, features: Float[Tensor, "image feature"], is_proxy: Float[Tensor, " image"]) -> "Examples":
+        """What a head alone can learn from."""
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return cls(
+            features=features, is_proxy=is_proxy, claims=torch.zeros(0, 1, 1), labels=nothing, true_labels=nothing
+        )
+
 
 @torch.no_grad()
 def collect_examples(

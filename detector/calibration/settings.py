@@ -64,10 +64,25 @@ class CalibrationSettings:
             raise CalibrationError(
                 f"mixing weights are {self.mixing}; each must lie between 0, at the image, and 1, at the prototype"
             )
+        self._check_escalation()
         if not self.false_positive_rates:
             raise CalibrationError("no false-positive rate is given; give at least one that the bundle is to serve")
         for rate in self.false_positive_rates:
             images_needed(rate)
+
+    def _check_escalation(self) -> None:
+        if self.escalation is None:
+            return
+        if self.prototype_kind is PrototypeKind.NONE:
+            raise CalibrationError(
+                "without prototypes there are no paths to search; leave escalation out, or take some"
+            )
+        lowest, highest = self.escalation.doubt
+        if self.false_positive_rates and not lowest < max(self.false_positive_rates) < highest:
+            raise CalibrationError(
+                f"a second opinion between the highest {lowest} and {highest} of scores decides nothing at a "
+                f"false-positive rate of {max(self.false_positive_rates)}; let the band of doubt hold it"
+            )
 
     @property
     def start_kind(self) -> PrototypeKind:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from detector.detector import Detector
 from detector.evaluation.connection import Connection, ExplanationSettings, Picture, join
-from detector.evaluation.contenders import LabelStanding, PrototypeLink, label_standings, prototype_links, runner_up
+from detector.evaluation.standings import LabelStanding, PrototypeLink, label_standings, prototype_links, runner_up
 from detector.types import DetectorError, ImageError, ProgressCallback, no_progress
 from detector.verdict import Verdict
 

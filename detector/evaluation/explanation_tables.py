@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from detector.evaluation.connection import Connection
-from detector.evaluation.contenders import LabelStanding
+from detector.evaluation.standings import LabelStanding
 from detector.evaluation.tables import Table
 from detector.search import PotentialKind
 

@@ -53,7 +53,7 @@ def attack_table(figures: DetectorFigures) -> Table:
             "true label found",
         ),
         rows=tuple(rows),
-        note=f"{figures.forward_equivalents} forward passes an image. Thresholds are the calibrated ones. "
+        note=f"{figures.forward_equivalents:.3g} forward passes an image. Thresholds are the calibrated ones. "
         "The barrier alone is the AUROC of this bundle's cross-entropy barrier, uncalibrated. "
         "The true label is looked for among flagged images.",
     )

@@ -72,7 +72,7 @@ class DetectorFigures:
     """One detector on all attacks."""
 
     name: str
-    forward_equivalents: int
+    forward_equivalents: float
     clean: Sequence[FalsePositives]
     misclassified: Sequence[FalsePositives]
     attacks: Mapping[str, AttackFigures]
@@ -168,7 +168,7 @@ def evaluate_detector(
     judged |= {attack: judge(detector, made.images, progress) for attack, made in attacked.items() if len(made.sources)}
     figures = DetectorFigures(
         name=name,
-        forward_equivalents=detector.bundle.forward_equivalents,
+        forward_equivalents=detector.bundle.expected_forward_equivalents,
         clean=false_positives(judged["clean"]),
         misclassified=false_positives(judge(detector, to_pixels(misclassified.images), progress)),
         attacks={

@@ -73,10 +73,8 @@ class Bypass:
 
     def init(self, problem: Problem) -> BypassState:
         """The first bend starts at the highest measured point of the chord."""
-        highest = problem.profile[:, 1:-1].argmax(1) + 1
-        row = torch.arange(len(highest), device=highest.device)
         middle = self.n_nodes // 2
-        nodes = _straightened(problem.nodes, middle, problem.points[row, highest])
+        nodes = _straightened(problem.nodes, middle, problem.highest)
         is_open = torch.zeros(nodes.shape[:2], dtype=torch.bool, device=nodes.device)
         is_open[:, middle] = True
         return BypassState(
@@ -88,17 +86,21 @@ class Bypass:
             level=torch.ones_like(problem.paths),
             n_steps=torch.zeros_like(problem.paths),
             floor=problem.ground,
-            finite=torch.ones_like(row, dtype=torch.bool),
+            finite=torch.ones_like(problem.paths, dtype=torch.bool),
         )
 
     def step_cost(self, state: BypassState) -> Int64[Tensor, " path"]:
-        """A gradient at every open node, and the probing of the legs at most."""
-        return GRADIENT_COST * state.is_open.sum(1) + self.probes * self.n_nodes
+        """A gradient at every open node; where the next level begins, that and the probing of each of its legs."""
+        n_legs = 2**state.level
+        return torch.where(
+            self._is_over(state) & (state.level < self.depth),
+            (GRADIENT_COST + self.probes) * n_legs,
+            GRADIENT_COST * state.is_open.sum(1),
+        )
 
     def step(self, state: BypassState, landscape: Landscape) -> BypassState:
         """Move the open nodes; paths whose level is over go one level down first."""
-        is_over = ~state.is_open.any(1) | (state.n_steps >= self.steps_per_level)
-        state = self._deepened(state, is_over & (state.level < self.depth), landscape)
+        state = self._deepened(state, self._is_over(state) & (state.level < self.depth), landscape)
         path, node = state.is_open.nonzero(as_tuple=True)
         points, anchors = state.nodes[path, node], state.anchors[path, node]
         normals = self._chords(state, path, node)
@@ -146,12 +148,14 @@ class Bypass:
 
     def is_done(self, state: BypassState) -> Bool[Tensor, " path"]:
         """The last level is over: its steps are used up, or every node is as low as the higher end."""
-        is_over = ~state.is_open.any(1) | (state.n_steps >= self.steps_per_level)
-        return is_over & (state.level >= self.depth)
+        return self._is_over(state) & (state.level >= self.depth)
 
     def is_finite(self, state: BypassState) -> Bool[Tensor, " path"]:
         """Which paths have met nothing but numbers in their last step."""
         return state.finite
+
+    def _is_over(self, state: BypassState) -> Bool[Tensor, " path"]:
+        return ~state.is_open.any(1) | (state.n_steps >= self.steps_per_level)
 
     def _strides(self, level: Tensor) -> Tensor:
         return 2 ** (self.depth - level)

@@ -99,9 +99,9 @@ class ElasticBand:
         )
 
     def step_cost(self, state: BandState) -> Int64[Tensor, " path"]:
-        """A gradient at every inner node, and a look between all of them where one may be put in."""
-        looks = torch.where(self._may_grow(state), state.count - 1, 0)
-        return GRADIENT_COST * (state.count - 2) + looks
+        """A gradient at every inner node; where one may be put in, one more, and a look between all of them."""
+        may_grow = self._may_grow(state)
+        return GRADIENT_COST * (state.count - 2 + may_grow.long()) + torch.where(may_grow, state.count - 1, 0)
 
     def step(self, state: BandState, landscape: Landscape) -> BandState:
         """Put nodes in where they are due, then move all inner ones."""

@@ -116,3 +116,12 @@ def roughness(images: Rows) -> Float[Tensor, " row"]:
     vertical = padded[:, :, :-2, 1:-1] + padded[:, :, 2:, 1:-1]
     horizontal = padded[:, :, 1:-1, :-2] + padded[:, :, 1:-1, 2:]
     return (images - (vertical + horizontal) / 4).square().flatten(1).mean(1)
+
+
+def highest_inner_point(
+    nodes: Nodes, profile: Float[Tensor, "path point"]
+) -> Float[Tensor, "path channel height width"]:
+    """Where, between the ends of straight paths, the potential was found highest."""
+    highest = profile[:, 1:-1].argmax(1) + 1
+    share = (highest / (profile.shape[1] - 1)).to(nodes)[:, None, None, None]
+    return torch.lerp(nodes[:, 0], nodes[:, -1], share)

@@ -66,13 +66,17 @@ def _differentiated(potential: Potential, points: Points, paths: Tensor) -> tupl
     )
     try:
         values = potential(points, paths)
+        if not values.requires_grad:
+            raise DetectorError(refusal)
+        (gradients,) = torch.autograd.grad(values.sum(), points, allow_unused=True)
     except RuntimeError as error:
-        if "grad" not in str(error):
+        if not any(sign in str(error) for sign in _SIGNS_OF_NO_GRADIENT):
             raise
         raise DetectorError(f"{refusal} ({error})") from error
-    if not values.requires_grad:
-        raise DetectorError(refusal)
-    (gradients,) = torch.autograd.grad(values.sum(), points, allow_unused=True)
     if gradients is None:
         raise DetectorError(refusal)
     return values.detach(), gradients
+
+
+_SIGNS_OF_NO_GRADIENT = ("require grad", "requires grad", "derivative", "autograd", "inference mode", "nference tensor")
+"""Words of torch's errors about graphs that cannot be differentiated."""

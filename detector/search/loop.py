@@ -8,11 +8,11 @@ from torch import Tensor
 
 from detector.passes import waypoints_per_pass
 from detector.paths import barrier_height
-from detector.search.geometry import Nodes, sample_path, straight_nodes
+from detector.search.geometry import Nodes, highest_inner_point, sample_path, straight_nodes
 from detector.search.landscape import Landscape
 from detector.search.method import Method, Problem, joined, rows_of
 from detector.search.potential import Potential, check_same_shape
-from detector.search.result import SearchOutcome, SearchResult, SearchSettings
+from detector.search.result import SearchOutcome, SearchResult, SearchSettings, finite_barriers
 from detector.search.slots import Slots
 from detector.types import Images, ProgressCallback, no_progress
 
@@ -70,9 +70,9 @@ class _Search:
         return SearchResult(
             nodes=self.nodes,
             profiles=self.profiles,
-            barriers=barrier_height(self.profiles),
+            barriers=finite_barriers(self.profiles),
             straight_profiles=self.straight_profiles,
-            straight_barriers=barrier_height(self.straight_profiles),
+            straight_barriers=finite_barriers(self.straight_profiles),
             n_steps=self.n_steps,
             forward_equivalents=self.landscape.spent,
             outcomes=tuple(self.outcomes[path] for path in range(len(self.starts))),
@@ -92,19 +92,21 @@ class _Search:
 
     @property
     def _look_cost(self) -> int:
-        """Forward equivalents that measuring a path may cost: a coarse look, and a fine one."""
+        """Forward equivalents that a path may still cost after a step.
+
+        A coarse look; a fine one if it seems flat; and, if it turns out not to be, a fine one at the best before it.
+        """
         fine = 0 if self.n_points == self.n_final_points else self.n_final_points - 2
-        return self.n_points - 2 + fine
+        return self.n_points - 2 + 2 * fine
 
     def _begin(self, paths: Tensor) -> Slots | None:
         """Measure the straight paths; those that need no search are written down at once."""
         starts, ends = self.starts[paths], self.ends[paths]
         nodes = straight_nodes(starts, ends, self.method.n_nodes)
-        points, _ = sample_path(nodes, self.n_final_points)
-        profile = self._measured(points, paths)
+        profile = self._measured(nodes, self.n_final_points, paths)
         self.straight_profiles[paths] = profile
         barrier = barrier_height(profile)
-        problem = Problem(paths=paths, nodes=nodes, points=points, profile=profile)
+        problem = Problem(paths=paths, nodes=nodes, highest=highest_inner_point(nodes, profile), profile=profile)
         zeros = torch.zeros_like(paths)
         slots = Slots(
             paths=paths,
@@ -181,8 +183,7 @@ class _Search:
         self, nodes: Nodes, slots: Slots, rows: Tensor
     ) -> tuple[Float[Tensor, " path"], Float[Tensor, "path point"], Bool[Tensor, " path"]]:
         """Coarse barriers, and for paths that look flat the fine profile that they must show it in."""
-        points, _ = sample_path(nodes, self.n_points)
-        coarse = self._measured(points, slots.paths[rows], slots.ends[rows])
+        coarse = self._measured(nodes, self.n_points, slots.paths[rows], slots.ends[rows])
         # A value that is not a number makes the barrier none either: maxima pass NaN on, and inf - x is inf.
         barrier = torch.where(coarse.isfinite().all(1), barrier_height(coarse), torch.nan)
         if self.n_points == self.n_final_points:
@@ -197,18 +198,22 @@ class _Search:
         )
 
     def _finely_measured(self, nodes: Nodes, paths: Tensor, ends: Tensor) -> Float[Tensor, "path point"]:
-        points, _ = sample_path(nodes, self.n_final_points)
-        return self._measured(points, paths, ends)
+        return self._measured(nodes, self.n_final_points, paths, ends)
 
-    def _measured(self, points: Tensor, paths: Tensor, ends: Tensor | None = None) -> Float[Tensor, "path point"]:
-        """The potential at the points of each path; that of the ends is not measured twice."""
-        if ends is None:
-            on_path = paths.repeat_interleave(points.shape[1])
-            return self.landscape.values(points.flatten(0, 1), on_path).view(points.shape[:2])
-        inner = points[:, 1:-1]
-        on_path = paths.repeat_interleave(inner.shape[1])
-        values = self.landscape.values(inner.flatten(0, 1), on_path).view(inner.shape[:2])
-        return torch.cat([ends[:, :1], values, ends[:, 1:]], 1)
+    def _measured(
+        self, nodes: Nodes, n_points: int, paths: Tensor, ends: Tensor | None = None
+    ) -> Float[Tensor, "path point"]:
+        """The potential along each path, a pass of paths at a time; that of the ends is not measured twice."""
+        left_out = 0 if ends is None else 1
+        size = max(1, self.landscape.points_per_pass // n_points)
+        profiles = [torch.zeros(0, n_points - 2 * left_out).to(nodes)]
+        for part, on_paths in zip(torch.split(nodes, size), torch.split(paths, size), strict=True):
+            points, _ = sample_path(part, n_points)
+            points = points[:, left_out : n_points - left_out]
+            on_points = on_paths.repeat_interleave(points.shape[1])
+            profiles.append(self.landscape.values(points.flatten(0, 1), on_points).view(points.shape[:2]))
+        inner = torch.cat(profiles)
+        return inner if ends is None else torch.cat([ends[:, :1], inner, ends[:, 1:]], 1)
 
     def _without(self, slots: Slots, finished: dict[SearchOutcome, Bool[Tensor, " path"]]) -> Slots | None:
         """Write down the paths that are finished, the first outcome that holds being theirs; keep the others."""

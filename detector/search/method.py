@@ -18,12 +18,13 @@ class Problem:
     Attributes:
         paths: their numbers, as the potential knows them.
         nodes: the straight paths.
-        points, profile: where the straight paths were measured, ends included, and the potential there.
+        highest: the inner point of each straight path where the potential was found highest.
+        profile: the potential along the straight paths, ends included.
     """
 
     paths: Int64[Tensor, " path"]
     nodes: Nodes
-    points: Float[Tensor, "path point channel height width"]
+    highest: Float[Tensor, "path channel height width"]
     profile: Float[Tensor, "path point"]
 
     @property

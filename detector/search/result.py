@@ -3,10 +3,12 @@
 import dataclasses
 import enum
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
 from detector.passes import PIXELS_PER_PASS
+from detector.paths import barrier_height
 from detector.types import DetectorError
 
 
@@ -106,3 +108,8 @@ class SearchResult:
     n_steps: Int64[Tensor, " path"]
     forward_equivalents: Int64[Tensor, " path"]
     outcomes: tuple[SearchOutcome, ...]
+
+
+def finite_barriers(profiles: Float[Tensor, "path point"]) -> Float[Tensor, " path"]:
+    """Barrier heights; NaN where a profile is not finite anywhere, infinite potentials included."""
+    return torch.where(profiles.isfinite().all(1), barrier_height(profiles), torch.nan)

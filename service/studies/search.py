@@ -7,7 +7,7 @@ from torch import Generator
 
 from detector.bundle import Bundle
 from detector.calibration.settings import CalibrationSettings
-from detector.calibration.splits import Splits, SplitShares, split_held_out
+from detector.calibration.splits import Splits, SplitShares, image_digests, split_held_out
 from detector.calibration.stream import Batch, correctly_classified, stream
 from detector.escalation import Escalator, search_all
 from detector.evaluation.attacked import attack_all
@@ -38,7 +38,8 @@ KINDS = (PrototypeKind.REAL, PrototypeKind.FEATURE_VISUALISED, PrototypeKind.STA
 WIDE_POTENTIALS = (PotentialKind.LOG_CROSS_ENTROPY, PotentialKind.MARGIN, PotentialKind.REPRESENTATION)
 """Searched for real and learned prototypes; the cross-entropy for every kind."""
 METHODS = tuple(MethodName)
-HEAD_KINDS = ("learned", "feature-visualised", "real")
+HEAD_KINDS = ("feature-visualised", "real")
+"""Besides the bundle's own."""
 HEAD_METHODS = (MethodName.BYPASS, MethodName.CHAIN, MethodName.NEB)
 N_BATCHES, N_VALIDATION = 16, 3
 
@@ -64,6 +65,7 @@ def run(request: StudyRequest, progress: ProgressCallback) -> StudyReport:
     settings = CalibrationSettings()
     shares = SplitShares(**bundle.record.settings["shares"])
     splits = split_held_out(held_out, train, shares, bundle.record.seed)
+    require_the_calibrations_own(splits, bundle)
     n_clean = request.limit or N_CLEAN
     classifier = loaded.classifier.folded()
     arena = arena_of(classifier, splits, n_clean, request.seed, progress)
@@ -82,11 +84,26 @@ def run(request: StudyRequest, progress: ProgressCallback) -> StudyReport:
     return report_of(found, facts)
 
 
+def require_the_calibrations_own(splits: Splits, bundle: Bundle) -> None:
+    """Refuse images that the bundle's calibration did not split in this way.
+
+    Raises:
+        InputError: images that it has seen would be taken for unseen ones, or the other way round.
+    """
+    used = {bytes(row) for row in bundle.used_images.tolist()}
+    seen = sum(digest in used for digest in image_digests(splits.reserved.images))
+    unknown = sum(digest not in used for digest in image_digests(splits.conformal.images))
+    if seen or unknown or len(splits.reserved) == 0:
+        raise InputError(
+            f"the bundle was not calibrated on these images: of those reserved {seen} of {len(splits.reserved)} were "
+            f"used in its calibration, and of its own {unknown} of {len(splits.conformal)} were not; give with --train "
+            "and --held-out the images that it was calibrated with, of which some must have been reserved"
+        )
+
+
 def arena_of(classifier: Classifier, splits: Splits, n_clean: int, seed: int, progress: ProgressCallback) -> Arena:
     """Thresholds from the conformal part, everything else from the reserved part of the held-out images."""
     chunk = waypoints_per_pass(classifier.input_shape)
-    if len(splits.reserved) < 2:
-        raise InputError("the bundle's calibration reserved no held-out images; calibrate with --reserve")
     clean, _ = correctly_classified(classifier, splits.reserved, chunk)
     threshold, _ = correctly_classified(classifier, splits.conformal, chunk)
     attacked = attack_all(SUITE, classifier, clean[: max(2, n_clean // 2)], seed=seed, chunk=chunk, progress=progress)
@@ -119,7 +136,12 @@ def prototype_sets(
         progress=progress,
     )
     made = {str(kind): make_prototypes(kind, workshop) for kind in KINDS}
-    return {"learned": bundle.prototypes} | made
+    return {own_name(bundle): bundle.prototypes} | made
+
+
+def own_name(bundle: Bundle) -> str:
+    """What the bundle's own prototypes are called."""
+    return " and ".join(sorted({str(kind) for kind in bundle.prototypes.kinds}))
 
 
 def untrained(
@@ -127,7 +149,7 @@ def untrained(
 ) -> list[Contender]:
     """Barriers and peaks on straight and searched paths."""
     images, labels = arena.images, labels_of(arena)
-    wide = [name for name in ("learned", "real") if name in sets]
+    wide = [name for name in (own_name(bundle), "real") if name in sets]
     plan = [(PotentialKind.CROSS_ENTROPY, name) for name in sets]
     plan += list(itertools.product(WIDE_POTENTIALS, wide))
     runs = [(potential, name, method) for potential, name in plan for method in METHODS]
@@ -159,9 +181,9 @@ def trained(
     profiler = PathProfiler(classifier=classifier, gaussians=gaussians)
     learn, validate = _batches(classifier, splits.learning, settings, seed)
     contenders = []
-    for name in HEAD_KINDS:
+    for name in (own_name(bundle), *HEAD_KINDS):
         pixels = sets[name].pixels().to(classifier.device)
-        mixing = bundle.mixing if name == "learned" else torch.tensor(settings.mixing)
+        mixing = bundle.mixing if name == own_name(bundle) else torch.tensor(settings.mixing)
         plan: list[StraightFeatures | SearchedFeatures] = [
             StraightFeatures(profiler=profiler, prototypes=pixels[:, :n], mixing=weights)
             for n in sorted({1, pixels.shape[1]})

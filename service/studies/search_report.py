@@ -1,15 +1,17 @@
 """Puts the contenders of the search study into a table, two plots and sentences."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
+from scipy.stats import norm
 
 from detector.evaluation.frontier.arena import RATE
 from detector.evaluation.frontier.contenders import STRAIGHT, Contender, Judge
 from detector.evaluation.frontier.pareto import pareto_front
 from detector.evaluation.tables import Table
+from detector.search import PotentialKind
 from service.studies.frontier_plot import frontier_figure
 from service.studies.report import Finding, Plot, StudyReport
 
@@ -85,34 +87,59 @@ def _table(title: str, contenders: Sequence[Contender]) -> Table:
 
 
 def _barrier_finding(contenders: Sequence[Contender]) -> Finding:
-    untrained = [one for one in contenders if one.judge is Judge.BARRIER]
-    straight = [one.standing.mean_auroc for one in untrained if one.method == STRAIGHT]
-    searched = [one.standing.mean_auroc for one in untrained if one.method != STRAIGHT]
+    """The paper's own claim: straight paths, real prototypes, cross-entropy."""
+    papers = [
+        one
+        for one in contenders
+        if one.judge is Judge.BARRIER
+        and one.method == STRAIGHT
+        and one.prototypes == "real"
+        and one.potential == str(PotentialKind.CROSS_ENTROPY)
+    ]
+    searched = [one.standing.mean_auroc for one in contenders if one.judge is Judge.BARRIER and one.method != STRAIGHT]
+    best = max(papers, key=lambda one: one.n_prototypes)
+    mean, error = best.standing.mean_auroc, best.standing.auroc_error
     return Finding(
         claim=ATTACK_CLAIM,
-        measured=f"The barrier alone has a mean AUROC of {np.mean(straight):.2f} on straight paths "
-        f"(best of {len(straight)} kinds {max(straight):.2f}) and of {np.mean(searched):.2f} on searched ones "
-        f"(best of {len(searched)} {max(searched):.2f}); 0.5 is chance.",
-        agrees=bool(np.mean(straight) > 0.55),
+        measured=f"On straight paths to {best.n_prototypes} real prototypes the cross-entropy barrier alone has a mean "
+        f"AUROC of {mean:.2f} ± {1.96 * error:.2f} (0.5 is chance); barriers left by a search have {min(searched):.2f} "
+        f"to {max(searched):.2f}. Agrees if the former is above chance.",
+        agrees=_settled(mean - 0.5, error),
     )
 
 
 def _pays_finding(contenders: Sequence[Contender]) -> Finding:
+    """Every searching contender against the best straight one that costs no more.
+
+    The errors of the two are added as if the images were not the same, which is cautious, and the level is divided by
+    the number of comparisons (Bonferroni), since the best of many is looked at.
+    """
     straight = [one for one in contenders if one.method == STRAIGHT]
-    gains = {}
-    for one in contenders:
+    leads = []
+    for one in (one for one in contenders if one.method != STRAIGHT):
         rivals = [other for other in straight if other.forward_equivalents <= one.forward_equivalents]
-        if one.method != STRAIGHT and rivals:
-            best = max(rivals, key=lambda other: other.standing.mean_auroc)
-            gains[_name(one)] = one.standing.mean_auroc - best.standing.mean_auroc
-    best_name, gain = max(gains.items(), key=lambda item: item[1])
-    beaten = sum(gain > 0 for gain in gains.values())
+        if rivals:
+            rival = max(rivals, key=lambda other: other.standing.mean_auroc)
+            error = math.hypot(one.standing.auroc_error, rival.standing.auroc_error)
+            leads.append((one.standing.mean_auroc - rival.standing.mean_auroc, error, one))
+    if not leads:
+        return Finding(claim=PAYS_CLAIM, measured="No straight contender costs as little as a search.", agrees=None)
+    quantile = float(norm.isf(0.025 / len(leads)))
+    lead, error, best = max(leads, key=lambda found: found[0])
+    verdicts = [_settled(gain, spread, quantile) for gain, spread, _ in leads]
     return Finding(
         claim=PAYS_CLAIM,
-        measured=f"{beaten} of {len(gains)} searching contenders beat every straight one that costs no more; "
-        f"the best of them ({best_name}) is {abs(gain):.3f} {'above' if gain > 0 else 'below'} in mean AUROC.",
-        agrees=beaten > 0,
+        measured=f"{sum(gain > 0 for gain, _, _ in leads)} of {len(leads)} searching contenders are above the best "
+        f"straight one that costs no more, {verdicts.count(True)} of them and {verdicts.count(False)} of those below "
+        f"beyond what chance explains. The best lead is {lead:+.3f} ± {quantile * error:.3f} ({_name(best)}). Agrees "
+        "if one is above, disagrees if none is above and one below, beyond chance.",
+        agrees=True if True in verdicts else False if False in verdicts and lead <= 0 else None,
     )
+
+
+def _settled(difference: float, error: float, quantile: float = 1.96) -> bool | None:
+    """Whether a difference is above or below zero by so many standard errors; None if it is neither."""
+    return None if abs(difference) <= quantile * error else difference > 0
 
 
 def _name(one: Contender) -> str:

@@ -30,8 +30,8 @@ def escalator_for(classifier: Any) -> Escalator:
 
 def test_an_image_is_searched_alike_alone_and_among_others(corners: Any, corner_images: Any) -> None:
     escalator, images = escalator_for(corners), to_pixels(corner_images(12, seed=5).images)
-    together, costs = escalator.features(images)
-    alone = [escalator.features(image[None]) for image in images]
+    together, costs = escalator.features(images, predicted_labels(corners, images))
+    alone = [escalator.features(image[None], predicted_labels(corners, image[None])) for image in images]
     torch.testing.assert_close(together, torch.cat([features for features, _ in alone]))
     assert torch.equal(costs, torch.cat([cost for _, cost in alone]))
     assert together.isfinite().all()
@@ -48,7 +48,7 @@ def test_paths_that_nothing_bends_show_what_straight_ones_show(linear: Any) -> N
     mixing = torch.tensor([0.25, 0.5])
     images = torch.rand(6, 1, 2, 2, generator=torch.Generator().manual_seed(0))
     escalator = Escalator(profiler=profiler, prototypes=ends, mixing=mixing, settings=EscalationSettings())
-    found, costs = escalator.features(images)
+    found, costs = escalator.features(images, predicted_labels(linear, images))
     straight = profiler.features(images, ends, mixing)
     torch.testing.assert_close(found[:, : straight.shape[1]], straight, rtol=1e-4, atol=1e-4)
     # Barriers and steps are nothing, and the path is as long as its chord.
@@ -83,7 +83,7 @@ def _n_searched(bundle: Any, classifier: Any) -> int:
         mixing=bundle.mixing,
         settings=EscalationSettings(),
     )
-    return escalator.features(torch.full((1, 1, 4, 4), 0.4))[0].shape[1]
+    return escalator.features(torch.full((1, 1, 4, 4), 0.4), torch.zeros(1, dtype=torch.int64))[0].shape[1]
 
 
 def test_the_second_opinion_decides_where_the_first_is_in_doubt(

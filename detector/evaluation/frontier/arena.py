@@ -1,6 +1,7 @@
 """Images on which contenders are measured, in groups, with the prototypes at the far end of their paths."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import torch
@@ -48,6 +49,8 @@ class Arena:
             auroc={name: auroc(clean.numpy(), group.numpy()) for name, group in named.items()},
             flagged={name: float((group > bound).double().mean()) for name, group in named.items()},
             false_positives=float((clean > bound).double().mean()),
+            n_clean=len(clean),
+            n_attacked={name: len(group) for name, group in named.items()},
         )
 
 
@@ -58,6 +61,8 @@ class Standing:
     auroc: Mapping[str, float]
     flagged: Mapping[str, float]
     false_positives: float
+    n_clean: int
+    n_attacked: Mapping[str, int]
 
     @property
     def mean_auroc(self) -> float:
@@ -68,6 +73,15 @@ class Standing:
         return min(self.auroc.values())
 
     @property
+    def auroc_error(self) -> float:
+        """Standard error of the mean AUROC: the mean of those by attack (Hanley & McNeil 1982).
+
+        All attacks meet the same clean images and mostly the same sources, so the errors are not averaged away.
+        """
+        errors = [_auroc_error(value, self.n_clean, self.n_attacked[name]) for name, value in self.auroc.items()]
+        return sum(errors) / len(errors)
+
+    @property
     def mean_flagged(self) -> float:
         return sum(self.flagged.values()) / len(self.flagged)
 
@@ -76,3 +90,12 @@ def _threshold(scores: Float[Tensor, " image"], rate: float) -> float:
     """The conformal threshold: images above it have a p-value of at most the rate."""
     rank = int(rate * (len(scores) + 1))
     return float("inf") if rank < 1 else float(scores.sort(descending=True).values[rank - 1])
+
+
+def _auroc_error(value: float, n_clean: int, n_attacked: int) -> float:
+    """Standard error of an AUROC (Hanley & McNeil 1982, doi 10.1148/radiology.143.1.7063747)."""
+    both_attacked, both_clean = value / (2 - value), 2 * value**2 / (1 + value)
+    variance = (
+        value * (1 - value) + (n_attacked - 1) * (both_attacked - value**2) + (n_clean - 1) * (both_clean - value**2)
+    )
+    return math.sqrt(max(0.0, variance) / (n_clean * n_attacked))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from detector.calibration.fitting import Examples, FittingSettings, fit_head
 from detector.calibration.stream import Batch
-from detector.escalation import Escalator
+from detector.escalation import Escalator, predicted_labels
 from detector.evaluation.frontier.arena import Arena
 from detector.evaluation.frontier.contenders import STRAIGHT, Contender, Judge
 from detector.profiles import PathProfiler
@@ -35,7 +35,8 @@ class StraightFeatures:
         return STRAIGHT, "all"
 
     def __call__(self, images: Images) -> tuple[Float[Tensor, "image feature"], float]:
-        features = self.profiler.features(images.to(self.profiler.classifier.device), self.prototypes, self.mixing)
+        mixing = self.mixing.to(self.prototypes)
+        features = self.profiler.features(images.to(self.prototypes.device), self.prototypes, mixing)
         return features.cpu(), 1.0 + self.prototypes.shape[1] * len(self.mixing)
 
 
@@ -56,7 +57,9 @@ class SearchedFeatures:
         return self.escalator.prototypes
 
     def __call__(self, images: Images) -> tuple[Float[Tensor, "image feature"], float]:
-        features, costs = self.escalator.features(images.to(self.prototypes.device))
+        pixels = images.to(self.prototypes.device)
+        labels = predicted_labels(self.escalator.profiler.classifier, pixels)
+        features, costs = self.escalator.features(pixels, labels)
         return features.cpu(), float(costs.mean())
 
 
@@ -93,11 +96,4 @@ def _examples(features: Features, batches: Sequence[Batch], what: str, progress:
         found.append(features(torch.cat([batch.clean, batch.proxies]).cpu())[0])
         is_proxy += [torch.zeros(len(batch.clean)), torch.ones(len(batch.proxies))]
         progress(f"training on {what}", done, len(batches))
-    nothing = torch.zeros(0, dtype=torch.int64)
-    return Examples(
-        features=torch.cat(found),
-        is_proxy=torch.cat(is_proxy),
-        claims=torch.zeros(0, 1, 1),
-        labels=nothing,
-        true_labels=nothing,
-    )
+    return Examples.without_claims(torch.cat(found), torch.cat(is_proxy))

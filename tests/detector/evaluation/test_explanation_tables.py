@@ -8,9 +8,9 @@ import torch
 from detector.bundle import Bundle
 from detector.detector import Detector
 from detector.evaluation.connection import Connection, PathView
-from detector.evaluation.contenders import LabelStanding
 from detector.evaluation.explanation import explain
 from detector.evaluation.explanation_tables import barrier_table, number_text, standings_table
+from detector.evaluation.standings import LabelStanding
 from detector.search import PotentialKind
 from detector.types import LabelledImages, to_pixels
 

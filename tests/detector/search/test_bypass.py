@@ -24,7 +24,12 @@ def state_after(method: Bypass, potential: Any, steps: int, start: Tensor = STAR
     nodes = straight_nodes(start, end, method.n_nodes)
     points = straight_nodes(start, end, 9)
     profile = potential(points[0], torch.zeros(9, dtype=torch.int64))[None]
-    problem = Problem(paths=torch.zeros(1, dtype=torch.int64), nodes=nodes, points=points, profile=profile)
+    problem = Problem(
+        paths=torch.zeros(1, dtype=torch.int64),
+        nodes=nodes,
+        highest=points[:, 1:-1][:, int(profile[0, 1:-1].argmax())],
+        profile=profile,
+    )
     state, landscape = method.init(problem), Landscape(potential, 1, 64)
     for _ in range(steps):
         state = method.step(state, landscape)

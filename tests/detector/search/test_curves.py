@@ -16,7 +16,12 @@ START, END = torch.tensor([[[[0.1, 0.5]]]], dtype=torch.float64), torch.tensor([
 def state_of(method: Any, bend: tuple[float, float]) -> Any:
     nodes = torch.cat([START, END])[None]
     state = method.init(
-        Problem(paths=torch.zeros(1, dtype=torch.int64), nodes=nodes, points=nodes, profile=torch.zeros(1, 2).double())
+        Problem(
+            paths=torch.zeros(1, dtype=torch.int64),
+            nodes=nodes,
+            highest=nodes[:, 0],
+            profile=torch.zeros(1, 2).double(),
+        )
     )
     state.controls[:, 1] = torch.tensor(bend, dtype=torch.float64).view(1, 1, 1, 2)
     return state

@@ -176,7 +176,7 @@ def _last_state(method: ElasticBand, potential: Any, start: Tensor, end: Tensor,
     nodes = straight_nodes(start, end, method.n_nodes)
     paths = torch.zeros(1, dtype=torch.int64)
     profile = potential(nodes[0], torch.zeros(method.n_nodes, dtype=torch.int64))[None]
-    state = method.init(Problem(paths=paths, nodes=nodes, points=nodes, profile=profile))
+    state = method.init(Problem(paths=paths, nodes=nodes, highest=nodes[:, 0], profile=profile))
     for _ in range(steps):
         state = method.step(state, landscape)
     return state

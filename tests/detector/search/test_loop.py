@@ -222,3 +222,42 @@ def test_progress_ends_with_every_path_done(surface: Any) -> None:
         surface(ridge), pixels(LEFT, LEFT), pixels(RIGHT, LEFT), PLAIN_BYPASS, progress=lambda *call: calls.append(call)
     )
     assert calls[-1] == ("searching paths", 2, 2)
+
+
+def bumpy(x: Tensor, y: Tensor) -> Tensor:
+    """A ridge with ripples finer than a coarse look, so that what seems flat is not."""
+    return ridge(x, y) + 0.05 * torch.sin(190 * x) * torch.sin(170 * y)
+
+
+@pytest.mark.parametrize("method", [*EVERY_METHOD, pytest.param(Bypass(depth=3, probes=1), id="few-probes")])
+@pytest.mark.parametrize("resolutions", [(4, 32), (8, 8), (16, 32)])
+def test_budgets_hold_on_rough_ground_too(method: Any, resolutions: tuple[int, int], surface: Any) -> None:
+    starts = pixels(*itertools.product((0.05, 0.1, 0.2), (0.3, 0.5, 0.7)))
+    ends = pixels(*itertools.product((0.95, 0.9, 0.8), (0.4, 0.6, 0.5)))
+    for budget in (60, 90, 130, 200):
+        settings = SearchSettings(
+            budget=budget, resolution=resolutions[0], final_resolution=resolutions[1], check_every=1, flat=0.06
+        )
+        found = search_paths(surface(bumpy), starts, ends, method, settings)
+        assert found.forward_equivalents.max() <= max(budget, resolutions[1] + 1)
+
+
+@pytest.mark.parametrize("bad", [math.inf, -math.inf, math.nan])
+def test_a_straight_path_that_is_not_finite_has_no_barrier_to_report(bad: float, surface: Any) -> None:
+    holed = surface(lambda x, y: torch.where((x > 0.4) & (x < 0.6), bad, ridge(x, y)))
+    found = search_paths(holed, pixels(LEFT), pixels(RIGHT), PLAIN_BYPASS)
+    assert found.barriers.isnan().all()
+    assert found.straight_barriers.isnan().all()
+
+
+def test_a_backward_pass_that_fails_is_refused_too(surface: Any) -> None:
+    class Forward(torch.autograd.Function):
+        @staticmethod
+        def forward(_ctx: Any, x: Tensor) -> Tensor:
+            return x.clone()
+
+    def one_way(x: Tensor, y: Tensor) -> Tensor:
+        return ridge(Forward.apply(x), y)
+
+    with pytest.raises(DetectorError, match="cannot be differentiated"):
+        search_paths(surface(one_way), pixels(LEFT), pixels(RIGHT), PLAIN_BYPASS)

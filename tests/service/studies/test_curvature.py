@@ -4,7 +4,7 @@ import pytest
 from detector.types import no_progress
 from service.errors import InputError
 from service.studies import curvature
-from service.studies.curvature_report import findings_of, report_of
+from service.studies.curvature_report import cost_text, findings_of, report_of
 from service.studies.curvature_statistics import Foretold, Rival, hits, lead_over_controls, regret, spearman
 from service.studies.serialised import as_document
 
@@ -43,12 +43,10 @@ def test_a_prediction_that_is_no_number_is_never_preferred():
     assert right.mean() == 0
 
 
-def test_choosing_pays_where_paths_are_measured_finely_and_not_at_two_points():
-    fine, coarse = findings_of(foretold(TRUE), {"curvature": None}, None, seed=0)[3:]
+def test_choosing_and_measuring_one_path_costs_what_its_passes_cost():
     # 3 + 6·4 + 31 against 31·4, and 3 + 6·4 + 2 against 2·4.
-    assert (fine.agrees, coarse.agrees) == (True, False)
-    assert "58 forward equivalents" in fine.measured and "all of them 124" in fine.measured
-    assert "29 forward equivalents" in coarse.measured and "all of them 8" in coarse.measured
+    assert cost_text(4, 31) == "58 forward equivalents an image against 124 for measuring every path"
+    assert cost_text(4, 2) == "29 forward equivalents an image against 8 for measuring every path"
 
 
 def test_controls_stand_beside_the_prediction():

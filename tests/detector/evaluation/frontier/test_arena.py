@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from detector.evaluation.frontier.arena import Arena
+from detector.evaluation.frontier.arena import Arena, Standing
 
 
 @pytest.fixture
@@ -50,3 +50,11 @@ def test_with_too_few_images_for_the_rate_nothing_is_flagged(corners: Any) -> No
 
 def test_the_images_are_all_groups_in_order(arena: Arena) -> None:
     assert len(arena.images) == 40 + 4 + 2 + 3
+
+
+def test_the_error_of_an_auroc_is_that_of_hanley_and_mcneil() -> None:
+    """For an AUROC of ½ their formula gives √((n + m + 1) / 12nm), the error of the Mann–Whitney statistic."""
+    standing = Standing(
+        auroc={"a": 0.5, "b": 1.0}, flagged={}, false_positives=0.0, n_clean=80, n_attacked={"a": 40, "b": 9}
+    )
+    assert standing.auroc_error == pytest.approx(((80 + 40 + 1) / (12 * 80 * 40)) ** 0.5 / 2)

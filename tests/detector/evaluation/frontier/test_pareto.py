@@ -11,7 +11,9 @@ def contender(cost: float, auroc: float) -> Contender:
         n_prototypes=1,
         judge=Judge.BARRIER,
         forward_equivalents=cost,
-        standing=Standing(auroc={"any": auroc}, flagged={"any": 0.0}, false_positives=0.0),
+        standing=Standing(
+            auroc={"any": auroc}, flagged={"any": 0.0}, false_positives=0.0, n_clean=80, n_attacked={"any": 40}
+        ),
     )
 
 
