@@ -31,6 +31,8 @@ def run_info(name: str, *, prototypes: Path | None, json: bool) -> None:
     for key, value in summary.items():
         table.add_row(key.replace("_", " "), printable(_in_words(value)))
     results.print(table)
+    if prototypes is not None:
+        results.print(f"picture: {printable(str(prototypes))}", markup=False)
 
 
 def summarise(bundle: Bundle) -> dict[str, Any]:
@@ -43,6 +45,7 @@ def summarise(bundle: Bundle) -> dict[str, Any]:
         "prototype_kinds": dict(kinds),
         "holds_images": not all(kind.is_synthetic for kind in bundle.prototypes.kinds),
         "prototypes_per_label": bundle.prototypes.n_prototypes,
+        "mixing": bundle.mixing.tolist(),
         "forward_equivalents": bundle.expected_forward_equivalents,
         "calibration_scores": len(bundle.conformal.scores),
     }

@@ -127,10 +127,18 @@ def summary(document: Document) -> list[Text]:
         heights = " → ".join(
             "–" if h is None else f"{h:.3g}" for h in (search["barrier_before"], search["barrier_after"])
         )
-        lines.append(Text(f"barrier {heights} {unit}  {search['advice']}"))
+        advice = f"{search['advice']} This is shown, not judged."
+        lines.append(Text(f"path to {_destination(document)}, measured finely: barrier {heights} {unit}. {advice}"))
     elif search is not None:
         lines.append(Text(f"no search: {printable(search['refusal'])}"))
     return lines
+
+
+def _destination(document: Document) -> str:
+    target = document["target"]
+    if target["kind"] == "image":
+        return printable(target["path"])
+    return printable(f"prototype {target['prototype']} of {target['label_name']}")
 
 
 def _page(explanation: Explanation, path: Path, target_path: str | None, opened: OpenedDetector) -> ExplanationPage:

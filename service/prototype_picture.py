@@ -42,7 +42,7 @@ def prototype_picture(prototypes: PrototypeSet, labels: Sequence[str]) -> Image.
     font = ImageFont.load_default(FONT_SIZE)
     names = [printable(name) for name in labels]
     first = GAP + max(round(font.getlength(name)) for name in names) + GAP
-    kinds = [str(kind) for kind in prototypes.kinds]
+    kinds = [f"{number} {kind}" for number, kind in enumerate(prototypes.kinds)]
     cell = _size(prototypes.images.shape[-2:])
     pitch = (max(cell[0], *(round(font.getlength(kind)) for kind in kinds)) + GAP, max(cell[1], FONT_SIZE + GAP) + GAP)
     top = GAP + FONT_SIZE + GAP

@@ -33,10 +33,10 @@ def p_value_in_words(explanation: Explanation) -> str | None:
         return None
     n_as_high = round(verdict.p_value * (n_images + 1)) - 1
     are_as_high = {0: "none looks", 1: "one looks"}.get(n_as_high, f"{n_as_high:,} look")
-    compared = "not above" if verdict.decision is Decision.ADVERSARIAL else "above"
+    compared = "at most" if verdict.decision is Decision.ADVERSARIAL else "above"
     return (
         f"Of {n_images:,} clean images kept aside for comparison, {are_as_high} at least as suspicious as this one: "
-        f"p = {verdict.p_value:.2g}, {compared} the share of false alarms asked for, {verdict.false_positive_rate:.2g}."
+        f"p = {verdict.p_value:.2g}, {compared} {verdict.false_positive_rate:.2g}, the share of false alarms asked for."
     )
 
 

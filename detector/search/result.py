@@ -34,7 +34,7 @@ _ADVICE = {
     SearchOutcome.FLATTENED: "A path without a barrier was found.",
     SearchOutcome.CONVERGED: "The method came to rest; its best path keeps a barrier.",
     SearchOutcome.STALLED: "The barrier stopped falling; another method or a larger patience may find a lower path.",
-    SearchOutcome.OUT_OF_BUDGET: "The budget ran out while the barrier was still falling; a larger one may lower it.",
+    SearchOutcome.OUT_OF_BUDGET: "The budget ran out before the search came to rest; a larger one may lower it.",
     SearchOutcome.NON_FINITE: "The potential was not finite at some waypoint; the best path before that is kept.",
     SearchOutcome.NO_LENGTH: "Start and end are the same image, so the path is a point.",
 }

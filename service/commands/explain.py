@@ -44,7 +44,11 @@ def run(
     ),
     budget: Annotated[
         int,
-        typer.Option("--budget", min=0, help="Forward passes that the search may cost, a gradient counting 3."),
+        typer.Option(
+            "--budget",
+            min=0,
+            help="Forward passes for the path, a gradient counting 3; the straight one is measured first.",
+        ),
     ] = 400,
     device: Device = None,
     json: Json = False,

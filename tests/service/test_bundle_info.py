@@ -21,7 +21,8 @@ def bundle(monkeypatch):
     found = SimpleNamespace(
         record=Record(),
         prototypes=SimpleNamespace(kinds=(PrototypeKind.LEARNED,) * 2, n_prototypes=2),
-        forward_equivalents=5,
+        mixing=torch.tensor([0.125, 0.5]),
+        expected_forward_equivalents=5.0,
         conformal=SimpleNamespace(scores=torch.zeros(19)),
     )
     monkeypatch.setattr(bundle_info, "open_bundle", {"mine": found}.__getitem__)
@@ -34,6 +35,7 @@ def test_the_summary_adds_what_follows_from_the_tensors(bundle):
     assert summary["prototype_kinds"] == {"learned": 2}
     assert (summary["prototypes_per_label"], summary["forward_equivalents"]) == (2, 5)
     assert summary["calibration_scores"] == 19
+    assert summary["mixing"] == [0.125, 0.5]
     assert summary["holds_images"] is False
 
 
