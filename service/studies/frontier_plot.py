@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from detector.evaluation.frontier.contenders import STRAIGHT, Contender, Judge
 from detector.evaluation.svg import Ink, inline_svg, series_ink, styled
@@ -49,6 +50,9 @@ def frontier_figure(
         drawstyle="steps-post",
     )
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator([1, 3, 10, 30, 100, 300]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_xlabel("forward equivalents an image")
     axes.set_ylabel("mean AUROC" if measure == "AUROC" else "mean share flagged")
     figure.legend(loc="outside upper left", frameon=False, ncols=3)
