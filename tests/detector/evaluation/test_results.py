@@ -93,7 +93,7 @@ def _figures(*aurocs: float) -> DetectorFigures:
     }
     for name, value in zip(attacks, aurocs, strict=True):
         object.__setattr__(attacks[name], "auroc", Estimate(value, value, value))
-    return DetectorFigures(name="it", forward_equivalents=7, clean=(), misclassified=(), attacks=attacks)
+    return DetectorFigures(name="it", forward_equivalents=7.0, clean=(), misclassified=(), attacks=attacks)
 
 
 def test_summaries_are_mean_and_worst_over_the_attacks() -> None:

@@ -20,7 +20,7 @@ def test_where_no_attack_succeeded_the_summary_is_null_and_the_document_valid_js
         scores=np.zeros(3), p_values=np.array([0.04, 0.5, 0.9]), barriers=np.zeros(3), suspected=np.full(3, -1)
     )
     figures = DetectorFigures(
-        name="it", forward_equivalents=7, clean=false_positives(clean), misclassified=(), attacks={}
+        name="it", forward_equivalents=7.0, clean=false_positives(clean), misclassified=(), attacks={}
     )
     experiment = Experiment(
         clean=_data(3),
