@@ -94,8 +94,8 @@ def findings_of(judged: Mapping[str, Judged], seed: int) -> tuple[Finding, ...]:
         Finding(
             claim="Connectivity is not a property of neural networks alone; ensembles of soft trees have it "
             f"({TREE_PAPER}, who join weights where inputs are joined here).",
-            measured=f"Without a barrier are joined {_listed(joined)}. Agrees if most pairs of both kinds are in the "
-            "trees.",
+            measured="With a recursive bypass where the straight path rises, which the next finding counts, no barrier "
+            f"is left for {_listed(joined)}. Agrees if for most pairs of both kinds in the trees.",
             agrees=all_of([is_above(joined[TREES, kind], 0.5) for kind in (SCANS, OPTIMISED)]),
         ),
         Finding(
