@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from detector.passes import PIXELS_PER_PASS, images_per_pass, waypoints_per_pass
+from detector.passes import PIXELS_PER_PASS, images_per_pass
 from detector.profiles import PathProfiler
 from detector.search import LabelPotential, SearchSettings, label_potential, method_named, search_paths
 from detector.search.geometry import node_positions, points_at
 from detector.search.method import Method
 from detector.second_opinion import EscalationSettings, SecondOpinion
-from detector.types import Classifier, Images
+from detector.types import Images
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -153,11 +153,3 @@ def _met(searched: Searched) -> Float[Tensor, "image feature"]:
     mean = torch.where(is_number, columns, 0.0).sum(1) / is_number.sum(1).clamp_min(1)
     smallest = torch.where(is_number, columns, torch.inf).amin(1)
     return torch.cat([mean, torch.where(smallest.isfinite(), smallest, 0.0)], 1)
-
-
-@torch.no_grad()
-def predicted_labels(classifier: Classifier, images: Images) -> Int64[Tensor, " image"]:
-    """The label that the classifier gives each image, pass by pass, where the images are."""
-    parts = torch.split(images, waypoints_per_pass(classifier.input_shape))
-    found = [classifier(part.to(classifier.device)).logits.argmax(1) for part in parts]
-    return torch.cat(found).to(images.device)

@@ -2,7 +2,10 @@
 
 import dataclasses
 import hashlib
+import json
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -15,6 +18,21 @@ torch.set_num_threads(1)
 # The same examples every time, however busy the machine is.
 hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
+
+VARIABLE = "ISTHMUS_TEST_DATA"
+
+IMAGENET_INDEX = {
+    "n01440764": 0,
+    "n02102040": 217,
+    "n02979186": 482,
+    "n03000684": 491,
+    "n03028079": 497,
+    "n03394916": 566,
+    "n03417042": 569,
+    "n03425413": 571,
+    "n03445777": 574,
+    "n03888257": 701,
+}
 
 LINEAR_WEIGHTS = (3.0, -4.0, 0.0, 12.0)
 """Of length 13."""
@@ -119,3 +137,33 @@ def make_corner_images(n_images: int, seed: int) -> LabelledImages:
         rows, columns = QUADRANTS[label]
         image[0, rows, columns] += boost
     return LabelledImages(images=(pixels * 255).round().to(torch.uint8), labels=labels)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with real photographs; once it is named, a test that needs it fails rather than skips."""
+    named = os.environ.get(VARIABLE)
+    if not named:
+        pytest.skip(f"needs real photographs; set {VARIABLE} to the folder that holds cifar10/ and imagenette/")
+    folder = Path(named)
+    assert (folder / "cifar10").is_dir(), f"{VARIABLE} names {folder}, which has no cifar10/"
+    return folder
+
+
+@pytest.fixture
+def photograph_spec(shared_data: Path, tmp_path: Path) -> Path:
+    """The SPEC.toml of SqueezeNet for the photographs' ten classes."""
+    weights = next((shared_data / "squeezenet").glob("*.safetensors"))
+    lines = [
+        'name = "squeezenet-imagenette"',
+        'architecture = "torchvision:squeezenet1_0"',
+        f"weights = {json.dumps(str(weights))}",
+        f"labels = {json.dumps(list(IMAGENET_INDEX))}",
+        f"outputs = {list(IMAGENET_INDEX.values())}",
+        "input_size = [224, 224]",
+        "mean = [0.48235, 0.45882, 0.40784]",
+        "std = [0.0039216, 0.0039216, 0.0039216]",
+    ]
+    spec = tmp_path / "squeezenet.toml"
+    spec.write_text("\n".join(lines) + "\n")
+    return spec

@@ -19,7 +19,7 @@ from detector.calibration.fitting import Examples, collect_examples, fit_claim_w
 from detector.calibration.learning import learn_prototypes
 from detector.calibration.randomness import own_randomness
 from detector.calibration.settings import CalibrationSettings
-from detector.calibration.splits import Splits, image_digests, split_held_out
+from detector.calibration.splits import Splits, image_digests, split_held_out, without_validation
 from detector.calibration.statistics import fit_gaussians, prototype_profiles
 from detector.calibration.stream import Batch, correctly_classified, stream
 from detector.conformal import ConformalScores, require_images
@@ -93,8 +93,7 @@ class _Calibration:
         self.progress = progress
         self.chunk = waypoints_per_pass(classifier.input_shape)
         self.generator = Generator().manual_seed(settings.seed)
-        cut = round(len(splits.learning) * (1 - settings.fitting.validation_share))
-        self.learning, self.validation = splits.learning[:cut], splits.learning[cut:]
+        self.learning, self.validation = without_validation(splits.learning, settings.fitting.validation_share)
 
     def run(self, provenance: Provenance, started: float) -> Bundle:
         clean = self._clean_conformal()

@@ -79,6 +79,12 @@ def split_held_out(held_out: LabelledImages, references: LabelledImages, shares:
     )
 
 
+def without_validation(learning: LabelledImages, share: float) -> tuple[LabelledImages, LabelledImages]:
+    """The images to learn from, and the share of them, the last, that only say when to stop."""
+    cut = round(len(learning) * (1 - share))
+    return learning[:cut], learning[cut:]
+
+
 def _take(data: LabelledImages, indices: Sequence[int]) -> LabelledImages:
     return data[torch.tensor(indices, dtype=torch.int64)]
 

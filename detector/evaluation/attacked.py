@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from detector.evaluation.attacks import Attack
+from detector.passes import predicted_labels
 from detector.types import Classifier, Images, LabelledImages, ProgressCallback, to_pixels
 
 
@@ -55,7 +56,7 @@ def run_attack(
         progress(f"attacking with {name}", min(start + chunk, len(clean)), len(clean))
     images = torch.cat(attacked)
     valid = (images.isfinite() & (images >= 0) & (images <= 1)).flatten(1).all(1)
-    sources = (valid & (_predicted(classifier, images, chunk) != clean.labels)).nonzero()[:, 0]
+    sources = (valid & (predicted_labels(classifier, images, chunk) != clean.labels)).nonzero()[:, 0]
     difference = (images - to_pixels(clean.images))[sources].flatten(1)
     return AttackedImages(
         images=images[sources],
@@ -64,13 +65,6 @@ def run_attack(
         n_tried=len(clean),
         l2=difference.norm(dim=1),
         linf=difference.abs().amax(1),
-    )
-
-
-@torch.no_grad()
-def _predicted(classifier: Classifier, images: Images, chunk: int) -> Tensor:
-    return torch.cat(
-        [classifier(part.to(classifier.device)).logits.argmax(1).cpu() for part in torch.split(images, chunk)]
     )
 
 

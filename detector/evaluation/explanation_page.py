@@ -22,7 +22,7 @@ from detector.evaluation.explanation_words import (
     verdict_in_words,
 )
 from detector.evaluation.pictures import AMPLIFICATION, difference_uri, is_reduced, picture_uri, thumbnail_uri
-from detector.evaluation.tables import Cell, Table, body_rows, numeric_columns
+from detector.evaluation.tables import table_context
 from detector.search import PotentialKind
 from detector.types import to_stored
 
@@ -69,7 +69,7 @@ def render_explanation(page: ExplanationPage) -> str:
         prototypes=_prototype_groups(page),
         unit=explanation.settings.potential.unit,
         potential=POTENTIAL_NAMES[explanation.settings.potential],
-        standings=_table_context(standings_table(explanation.standings, page.labels)),
+        standings=table_context(standings_table(explanation.standings, page.labels)),
         amplification=AMPLIFICATION,
     )
 
@@ -106,7 +106,7 @@ def _connection_context(page: ExplanationPage, connection: Connection) -> dict[s
         "strips": _strips(connection),
         "detour": _detour_context(connection),
         "plots": [_plot(connection, kind, index) for index, kind in enumerate(PotentialKind)],
-        "barriers": _table_context(barrier_table(connection, settings.potential)),
+        "barriers": table_context(barrier_table(connection, settings.potential)),
         "depth": _depth_context(connection),
     }
 
@@ -173,12 +173,6 @@ def _prototype_groups(page: ExplanationPage) -> list[tuple[str, list[dict[str, o
             }
         )
     return list(groups.items())
-
-
-def _table_context(table: Table) -> dict[str, object]:
-    is_numeric = numeric_columns(table)
-    rows: list[list[tuple[Cell, bool]]] = [list(zip(row, is_numeric, strict=True)) for row in body_rows(table)]
-    return {"title": table.title, "columns": list(zip(table.columns, is_numeric, strict=True)), "rows": rows}
 
 
 def _stored(picture: Float[Tensor, "channel height width"]) -> UInt8[ndarray, "channel height width"]:

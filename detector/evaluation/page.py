@@ -23,7 +23,7 @@ from detector.evaluation.figures import (
     score_figure,
 )
 from detector.evaluation.pictures import AMPLIFICATION, difference_uri, is_reduced, picture_uri, thumbnail_uri
-from detector.evaluation.tables import Cell, Table, body_rows, numeric_columns
+from detector.evaluation.tables import Table, table_context
 from detector.files import replace_atomically
 from detector.types import DetectorError
 from detector.verdict import Decision
@@ -126,7 +126,7 @@ def render_page(page: Page) -> str:
     limits = _profile_limits(page.examples)
     return environment.get_template("page.html.j2").render(
         page=page,
-        tables=[_table_context(table) for table in page.tables],
+        tables=[table_context(table) for table in page.tables],
         bands=list(_band_contexts(page)),
         scores=_scores_svg(page),
         roc=Markup(roc_figure(page.roc, prefix="roc-")) if page.roc else None,
@@ -166,12 +166,6 @@ def _p_text(p_value: float) -> str:
     if not math.isfinite(p_value):
         return "–"
     return np.format_float_positional(p_value, precision=2, fractional=False, trim="-")
-
-
-def _table_context(table: Table) -> dict[str, object]:
-    is_numeric = numeric_columns(table)
-    rows: list[list[tuple[Cell, bool]]] = [list(zip(row, is_numeric, strict=True)) for row in body_rows(table)]
-    return {"table": table, "columns": list(zip(table.columns, is_numeric, strict=True)), "rows": rows}
 
 
 def _band_contexts(page: Page) -> Iterator[dict[str, object]]:

@@ -59,6 +59,13 @@ def body_rows(table: Table) -> list[list[Cell]]:
     ]
 
 
+def table_context(table: Table) -> dict[str, object]:
+    """A table as the templates of pages take it: columns and cells, each with whether its column holds numbers."""
+    is_numeric = numeric_columns(table)
+    rows: list[list[tuple[Cell, bool]]] = [list(zip(row, is_numeric, strict=True)) for row in body_rows(table)]
+    return {"table": table, "columns": list(zip(table.columns, is_numeric, strict=True)), "rows": rows}
+
+
 def decimals_for(values: list[Value]) -> int:
     """Decimals that show the largest float with three digits; 1 itself counts as 1.000, as shares do."""
     largest = max((abs(value) for value in values if isinstance(value, float) and math.isfinite(value)), default=0.0)

@@ -13,14 +13,14 @@ from torch import Generator
 from detector.evaluation.attacked import AttackedImages, attack_all
 from detector.evaluation.attacks import SUITE
 from detector.evaluation.metrics import Estimate, auroc_estimate
-from detector.passes import waypoints_per_pass
+from detector.passes import predicted_labels, waypoints_per_pass
 from detector.paths import barrier_height
 from detector.search import PotentialKind, label_potential
 from detector.types import Images, LabelledImages, Labels, ProgressCallback, to_pixels
 from service.errors import InputError
 from service.studies.attacked_barriers_report import REFERENCE, AttackedBarriers, PathFigures, report_of
 from service.studies.report import StudyReport, StudyRequest
-from service.studies.subject import N_POINTS, Subject, open_subject, predictions, straight_profiles
+from service.studies.subject import N_POINTS, Subject, open_subject, straight_profiles
 
 N_ATTACKED = 96
 IMAGES_PER_ATTACKED = 12
@@ -48,7 +48,7 @@ def run(request: StudyRequest, progress: ProgressCallback) -> StudyReport:
     )
     groups = {REFERENCE: _measured(subject, to_pixels(clean.images), clean.labels, references, generator)}
     for done, (name, found) in enumerate(attacked.items()):
-        labels = predictions(subject.classifier, found.images) if len(found.images) else found.true_labels
+        labels = predicted_labels(subject.classifier, found.images) if len(found.images) else found.true_labels
         groups[name] = _measured(subject, found.images, labels, references, generator)
         progress("measuring paths", done + 1, len(attacked))
     measured = AttackedBarriers(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from detector.search import PotentialKind, SearchResult, SearchSettings, label_potential, search_paths
 from detector.search.bypass import Bypass
+from detector.search.geometry import highest_inner_point
 from detector.types import Classifier, ProgressCallback
 from service.studies.subject import Pairs
 
@@ -89,10 +90,7 @@ def moves(
 
     NaN where there was no barrier, or where the path still has one.
     """
-    profiles = result.straight_profiles
-    highest = profiles[:, 1:-1].argmax(1) + 1
-    mixing = (highest / (profiles.shape[1] - 1))[:, None, None, None]
-    before = torch.lerp(pairs.starts, pairs.ends, mixing)
+    before = highest_inner_point(torch.stack([pairs.starts, pairs.ends], 1), result.straight_profiles)
     after = result.nodes[:, result.nodes.shape[1] // 2]
     is_removed = (result.straight_barriers > flat) & (result.barriers <= flat)
     change, chord = (after - before).flatten(1), (pairs.ends - pairs.starts).flatten(1)

@@ -3,7 +3,7 @@
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from detector.evaluation.tables import Table, body_rows, numeric_columns
+from detector.evaluation.tables import table_context
 from service.studies.report import Finding, StudyReport
 
 
@@ -21,7 +21,7 @@ def render_study(report: StudyReport) -> str:
         report=report,
         findings=[(finding, *badge_of(finding)) for finding in report.findings],
         plots=[(plot, Markup(plot.svg)) for plot in report.plots],
-        tables=[_table_context(table) for table in report.tables],
+        tables=[table_context(table) for table in report.tables],
     )
 
 
@@ -34,12 +34,3 @@ def badge_of(finding: Finding) -> tuple[str, str]:
             return "disagrees", "✗"
         case None:
             return "undecided", "?"
-
-
-def _table_context(table: Table) -> dict[str, object]:
-    is_numeric = numeric_columns(table)
-    return {
-        "table": table,
-        "columns": list(zip(table.columns, is_numeric, strict=True)),
-        "rows": [list(zip(row, is_numeric, strict=True)) for row in body_rows(table)],
-    }

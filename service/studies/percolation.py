@@ -11,6 +11,7 @@ from service.studies.percolation_report import findings_of, percolation_data, pl
 from service.studies.percolation_statistics import of_kind, widths_of
 from service.studies.random_networks import WeightScale
 from service.studies.report import StudyReport, StudyRequest
+from service.studies.subject import require_own_classifier
 
 
 def run(request: StudyRequest, progress: ProgressCallback) -> StudyReport:
@@ -19,12 +20,7 @@ def run(request: StudyRequest, progress: ProgressCallback) -> StudyReport:
     Raises:
         InputError: images, a classifier or a device are given, or fewer than two networks are asked for.
     """
-    given = (request.train, request.held_out, request.classifier)
-    if any(value is not None for value in given) or request.device not in (None, "cpu"):
-        raise InputError(
-            "this study draws its own networks and inputs, on the CPU; leave --train, --held-out, --classifier and "
-            "--device out"
-        )
+    require_own_classifier(request, "draws its own networks and inputs")
     settings = PercolationSettings()
     if request.limit is not None:
         if request.limit < 2:

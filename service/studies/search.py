@@ -7,7 +7,7 @@ from torch import Generator
 
 from detector.bundle import Bundle
 from detector.calibration.settings import CalibrationSettings
-from detector.calibration.splits import Splits, SplitShares, image_digests, split_held_out
+from detector.calibration.splits import Splits, SplitShares, image_digests, split_held_out, without_validation
 from detector.calibration.stream import Batch, correctly_classified, stream
 from detector.escalation import Escalator, search_all
 from detector.evaluation.attacked import attack_all
@@ -209,9 +209,9 @@ def _batches(
     classifier: Classifier, learning: LabelledImages, settings: CalibrationSettings, seed: int
 ) -> tuple[list[Batch], list[Batch]]:
     """The same batches for every head; the last ones, of other images, say when to stop."""
-    cut = round(len(learning) * (1 - settings.fitting.validation_share))
+    known, unknown = without_validation(learning, settings.fitting.validation_share)
     chunk, generator = waypoints_per_pass(classifier.input_shape), Generator().manual_seed(seed)
-    sizes = ((learning[:cut], N_BATCHES), (learning[cut:], N_VALIDATION))
+    sizes = ((known, N_BATCHES), (unknown, N_VALIDATION))
     learn, validate = (
         list(itertools.islice(stream(classifier, part, settings.stream, generator, chunk), n)) for part, n in sizes
     )

@@ -2,6 +2,7 @@
 
 import time
 
+from detector.passes import predicted_labels
 from detector.search import PotentialKind, label_potential, search_paths
 from detector.search.bypass import Bypass
 from detector.types import Classifier, LabelledImages, ProgressCallback, to_pixels
@@ -23,7 +24,7 @@ from service.studies.soft_trees_report import (
     soft_trees_data,
     table_of,
 )
-from service.studies.subject import Pairs, predictions, same_label_pairs
+from service.studies.subject import Pairs, require_own_classifier, same_label_pairs
 
 LEAD = (
     "An ensemble of soft decision trees was trained on 900 scans of digits. Pairs of held-out scans of one "
@@ -39,12 +40,7 @@ def run(request: StudyRequest, progress: ProgressCallback) -> StudyReport:
     Raises:
         InputError: images, a classifier or a device are given, or more pairs are asked for than there are.
     """
-    given = (request.train, request.held_out, request.classifier)
-    if any(value is not None for value in given) or request.device not in (None, "cpu"):
-        raise InputError(
-            "this study trains its own trees on the digits, on the CPU; leave --train, --held-out, --classifier and "
-            "--device out"
-        )
+    require_own_classifier(request, "trains its own trees on the digits")
     if request.limit is not None and request.limit < 2:
         raise InputError(f"--limit {request.limit} leaves nothing to compare; ask for at least 2 pairs")
     settings = SoftTreeSettings(seed=request.seed, pairs=request.limit or SoftTreeSettings().pairs)
@@ -66,7 +62,7 @@ def study_soft_trees(settings: SoftTreeSettings, progress: ProgressCallback) -> 
     _, scans = load_digits_images()
     images = LabelledImages(images=scans.images, labels=scans.labels)
     is_correct = {
-        name: predictions(one, to_pixels(images.images)) == images.labels for name, one in classifiers.items()
+        name: predicted_labels(one, to_pixels(images.images)) == images.labels for name, one in classifiers.items()
     }
     pairs = same_label_pairs(images[is_correct[TREES] & is_correct[NETWORK]], settings.pairs, settings.seed)
     judged = {

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from detector.passes import waypoints_per_pass
+from detector.passes import predicted_labels, waypoints_per_pass
 from detector.paths import straight_paths
 from detector.search import LabelPotential
-from detector.types import Classifier, Images, LabelledImages, Labels, ProgressCallback, to_pixels
+from detector.types import Classifier, Images, LabelledImages, ProgressCallback, to_pixels
 from models.loaded import LoadedClassifier
 from models.registry import load_classifier
 from service.devices import choose_device
@@ -62,11 +62,22 @@ def open_subject(
     source = source_of(request.held_out, name, "held-out")
     labels = loaded.classifier.labels
     images = load_image_set(source, loaded.preprocessing, labels=labels, limit=n_images, progress=progress)
-    predicted = predictions(loaded.classifier, to_pixels(images.images))
+    predicted = predicted_labels(loaded.classifier, to_pixels(images.images))
     is_correct = predicted == images.labels
     if not is_correct.any():
         raise InputError(f"{loaded.name} gets all {len(images)} images of {source} wrong; check their classes")
     return Subject(loaded=loaded, images=images[is_correct], accuracy=is_correct.double().mean().item())
+
+
+def require_own_classifier(request: StudyRequest, what: str) -> None:
+    """Refuse classifiers, image sets and devices, for studies that make all of them, on the CPU.
+
+    Raises:
+        InputError: one is given.
+    """
+    given = (request.train, request.held_out, request.classifier)
+    if any(value is not None for value in given) or request.device not in (None, "cpu"):
+        raise InputError(f"this study {what}, on the CPU; leave --train, --held-out, --classifier and --device out")
 
 
 def source_of(given: str | None, classifier: str, part: str) -> str:
@@ -82,13 +93,6 @@ def source_of(given: str | None, classifier: str, part: str) -> str:
     if classifier.startswith("cifar10-"):
         return "cifar10:test" if part == "held-out" else "cifar10:train"
     raise InputError(f"no images are known for {classifier}; add --{part} with some")
-
-
-@torch.no_grad()
-def predictions(classifier: Classifier, images: Images) -> Labels:
-    """The label that the classifier names for each image, on the CPU."""
-    parts = torch.split(images, waypoints_per_pass(classifier.input_shape))
-    return torch.cat([classifier(part.to(classifier.device)).logits.argmax(1).cpu() for part in parts])
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from detector.passes import predicted_labels
 from detector.search import SearchSettings
 from detector.types import Classifier, LabelledImages, ProgressCallback, to_pixels
 from models import training
@@ -21,7 +22,7 @@ from service.errors import InputError
 from service.imagesets import load_image_set
 from service.studies.bypassing import TWICE, barriers_of, bent, moves
 from service.studies.report import StudyReport, StudyRequest
-from service.studies.subject import Pairs, predictions, same_label_pairs, source_of
+from service.studies.subject import Pairs, same_label_pairs, source_of
 from service.studies.training_report import Snapshot, report_of
 
 N_PAIRS = 32
@@ -109,7 +110,7 @@ def _looked_at(
 ) -> Snapshot:
     """Accuracy, straight barriers and bypasses under the pairs' true label, whatever the network makes of them."""
     result = bent(classifier, pairs, TWICE, SEARCH, progress)
-    is_right = predictions(classifier, to_pixels(held_out.images)) == held_out.labels
+    is_right = predicted_labels(classifier, to_pixels(held_out.images)) == held_out.labels
     return Snapshot(
         step=step,
         accuracy=is_right.double().mean().item(),

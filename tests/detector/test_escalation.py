@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from detector.detector import Detector
-from detector.escalation import Escalator, predicted_labels
+from detector.escalation import Escalator
 from detector.head import Head
+from detector.passes import predicted_labels
 from detector.potentials import LabelGaussians
 from detector.profiles import PathProfiler
 from detector.second_opinion import EscalationSettings, SecondOpinion
@@ -57,11 +58,6 @@ def test_paths_that_nothing_bends_show_what_straight_ones_show(linear: Any) -> N
     torch.testing.assert_close(met[:, 5], torch.ones(6))
     # One look at each of nine points, at two waypoints and at the image.
     assert costs.tolist() == [9 + 2 + 1] * 6
-
-
-def test_labels_are_those_of_the_classifier(corners: Any, corner_images: Any) -> None:
-    images = to_pixels(corner_images(9, seed=5).images)
-    assert torch.equal(predicted_labels(corners, images), corners(images).logits.argmax(1))
 
 
 @pytest.fixture

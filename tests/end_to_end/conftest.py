@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import numpy as np
@@ -7,19 +6,6 @@ import torch
 from PIL import Image
 
 from detector.types import LabelledImages
-
-VARIABLE = "ISTHMUS_TEST_DATA"
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder with real photographs; once it is named, a test that needs it fails rather than skips."""
-    named = os.environ.get(VARIABLE)
-    if not named:
-        pytest.skip(f"needs real photographs; set {VARIABLE} to the folder that holds cifar10/ and imagenette/")
-    folder = Path(named)
-    assert (folder / "cifar10").is_dir(), f"{VARIABLE} names {folder}, which has no cifar10/"
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from detector.escalation import Searched, predicted_labels
+from detector.escalation import Searched
 from detector.evaluation.frontier.arena import Arena, Standing
+from detector.passes import predicted_labels
 from detector.search import MethodName, SearchSettings
 
 STRAIGHT = "straight"

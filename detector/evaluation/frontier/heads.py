@@ -9,9 +9,10 @@ from torch import Tensor
 
 from detector.calibration.fitting import Examples, FittingSettings, fit_head
 from detector.calibration.stream import Batch
-from detector.escalation import Escalator, predicted_labels
+from detector.escalation import Escalator
 from detector.evaluation.frontier.arena import Arena
 from detector.evaluation.frontier.contenders import STRAIGHT, Contender, Judge
+from detector.passes import predicted_labels
 from detector.profiles import PathProfiler
 from detector.types import Images, ProgressCallback
 

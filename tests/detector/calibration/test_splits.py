@@ -1,7 +1,9 @@
+from typing import Any
+
 import pytest
 import torch
 
-from detector.calibration.splits import Splits, SplitShares, image_digests, split_held_out
+from detector.calibration.splits import Splits, SplitShares, image_digests, split_held_out, without_validation
 from detector.types import CalibrationError, LabelledImages
 
 SHARES = SplitShares(reserved=0.1, conformal=0.2, learning=0.5)
@@ -77,3 +79,10 @@ def test_equal_pixels_have_equal_digests_and_a_salt_changes_them() -> None:
     assert first == again != second
     assert len(first) == 8
     assert image_digests(images, salt=b"1")[0] != first
+
+
+def test_the_last_share_of_the_images_to_learn_from_only_validates(corner_images: Any) -> None:
+    images = corner_images(10, seed=1)
+    learning, validation = without_validation(images, 0.2)
+    assert torch.equal(learning.images, images.images[:8])
+    assert torch.equal(validation.images, images.images[8:])

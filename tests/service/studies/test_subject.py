@@ -1,10 +1,11 @@
 import pytest
 import torch
 
+from detector.passes import predicted_labels
 from detector.search import PotentialKind, label_potential
 from detector.types import LabelledImages, no_progress
 from service.errors import InputError
-from service.studies.subject import open_subject, predictions, same_label_pairs, source_of, straight_profiles
+from service.studies.subject import open_subject, same_label_pairs, source_of, straight_profiles
 
 
 def numbered(labels):
@@ -54,7 +55,7 @@ def test_images_of_an_unknown_classifier_must_be_named():
 def test_only_images_that_the_classifier_names_correctly_are_taken(digits_request):
     subject = open_subject(digits_request(1), classifier=None, n_images=300, progress=no_progress)
     assert len(subject.images) == round(subject.accuracy * 300)
-    assert (predictions(subject.classifier, subject.images.images / 255) == subject.images.labels).all()
+    assert (predicted_labels(subject.classifier, subject.images.images / 255) == subject.images.labels).all()
 
 
 def test_training_images_that_nobody_needs_are_refused(digits_request):
