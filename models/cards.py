@@ -3,6 +3,7 @@
 import datetime
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -15,6 +16,8 @@ class TrainingCard(BaseModel):
 
     Attributes:
         accuracy: share of the test images that the weights in the file get right.
+        robust_accuracy: share of the first thousand test images that they get right after 20 steps of PGD within the
+            radius of their adversarial training; None where there was none.
         settings: of training, as `TrainingSettings`.
         train_digest, test_digest: sha256 over pixels and labels of the images.
         sha256: of the weight file.
@@ -27,7 +30,7 @@ class TrainingCard(BaseModel):
     accuracy: float
     n_train: int
     n_test: int
-    settings: dict[str, int | float | bool]
+    settings: dict[str, Any]
     seed: int
     train_digest: str
     test_digest: str
@@ -35,6 +38,7 @@ class TrainingCard(BaseModel):
     torch: str
     training_seconds: float
     date: datetime.date
+    robust_accuracy: float | None = None
 
 
 def read_card(path: Path) -> TrainingCard:

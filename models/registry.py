@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from models.adversarial_training import AdversarialTraining
 from models.cards import TrainingCard, read_card
 from models.classifier import Classifier
 from models.digits import digits_network
@@ -40,6 +41,8 @@ class RegisteredClassifier:
         mean, std: per channel, for pixels in [0, 1].
         representations: modules whose outputs the detector looks at.
         training: the settings it was or is to be trained with.
+        starts_from: the registered classifier of the same architecture whose weights training starts from; from
+            random weights if not given.
     """
 
     name: str
@@ -50,6 +53,7 @@ class RegisteredClassifier:
     std: tuple[float, ...]
     representations: tuple[str, ...]
     training: TrainingSettings
+    starts_from: str | None = None
 
     @property
     def weights_file(self) -> Path:
@@ -104,7 +108,25 @@ _CIFAR10_RESNET18 = dataclasses.replace(
     representations=("stages.0", "stages.1", "stages.2", "stages.3", "flatten"),
     training=TrainingSettings(epochs=60),
 )
-_REGISTERED = {entry.name: entry for entry in (_DIGITS, _CIFAR10_RESNET20, _CIFAR10_RESNET18)}
+_CIFAR10_ROBUST4 = dataclasses.replace(
+    _CIFAR10_RESNET20,
+    name="cifar10-resnet20-robust4",
+    training=TrainingSettings(
+        epochs=5,
+        peak_learning_rate=0.1,
+        adversarial=AdversarialTraining(radius=4 / 255, steps=1, step_size=1.0, noise=2.0, bound=3.0),
+    ),
+    starts_from="cifar10-resnet20",
+)
+_CIFAR10_ROBUST8 = dataclasses.replace(
+    _CIFAR10_RESNET20,
+    name="cifar10-resnet20-robust8",
+    training=TrainingSettings(epochs=1, peak_learning_rate=0.05, adversarial=AdversarialTraining(radius=8 / 255)),
+    starts_from="cifar10-resnet20-robust4",
+)
+_REGISTERED = {
+    entry.name: entry for entry in (_DIGITS, _CIFAR10_RESNET20, _CIFAR10_RESNET18, _CIFAR10_ROBUST4, _CIFAR10_ROBUST8)
+}
 
 
 def names() -> tuple[str, ...]:
@@ -145,6 +167,15 @@ def load_classifier(
     else:
         loaded = _load_registered(registered(str(name_or_spec)), weights)
     return dataclasses.replace(loaded, classifier=loaded.classifier.to(target).folded())
+
+
+def load_untouched(name: str) -> Classifier:
+    """A registered classifier with its shipped weights, as it was trained: batch norms are there, nothing is folded.
+
+    Raises:
+        ModelError: there is none of that name, or its weights are not shipped.
+    """
+    return _load_registered(registered(name), None).classifier
 
 
 def shipped_card(name: str) -> TrainingCard | None:

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.adversarial_training import AdversarialTraining, perturbed
 from models.augmentation import random_crops, random_flips
 from models.classifier import Classifier
 from models.errors import ModelError, one_line
@@ -52,6 +53,7 @@ class TrainingSettings:
         warmup_share: share of all steps in which the rate rises to its peak.
         crop_padding: largest shift of the random crops, in pixels.
         flip: whether images are mirrored at random (not for digits).
+        adversarial: what the images are perturbed with before each step; None trains on them as they are.
     """
 
     epochs: int
@@ -63,6 +65,7 @@ class TrainingSettings:
     crop_padding: int = 2
     flip: bool = True
     seed: int = 0
+    adversarial: AdversarialTraining | None = None
 
     def learning_rate(self, step: int, n_steps: int) -> float:
         """Linear rise to the peak, then half a cosine down to zero."""
@@ -153,8 +156,7 @@ class TrainingRun:
             overall_step = self.epoch * n_steps + step
             for group in self._optimizer.param_groups:
                 group["lr"] = settings.learning_rate(overall_step, settings.epochs * n_steps)
-            logits = self.classifier(self._to_pixels(images)).logits
-            loss = functional.cross_entropy(logits, self.data.labels[chosen].to(logits.device))
+            loss = self._loss(images, self.data.labels[chosen], generator)
             self._optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
@@ -162,6 +164,12 @@ class TrainingRun:
             done = overall_step + 1
             progress(f"epoch {self.epoch + 1}, loss {total_loss / (step + 1):.3f}", done, settings.epochs * n_steps)
         return total_loss / n_steps
+
+    def _loss(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+        pixels, labels = self._to_pixels(images), labels.to(self.classifier.device)
+        if self.settings.adversarial is not None:
+            pixels = perturbed(self.classifier, pixels, labels, self.settings.adversarial, generator)
+        return functional.cross_entropy(self.classifier(pixels).logits, labels)
 
     def _to_pixels(self, images: Tensor) -> Tensor:
         pixels = images.to(self.classifier.device).float() / 255
@@ -201,6 +209,20 @@ class TrainingRun:
             self._optimizer.state[parameter]["momentum_buffer"] = buffer
         self.epoch = int(metadata["epoch"])
         self.seconds = float(metadata["seconds"])
+
+
+def robust_accuracy(
+    classifier: Classifier, data: LabelledImages, attack: AdversarialTraining, *, seed: int = 0, batch_size: int = 250
+) -> float:
+    """Share of images whose most likely label is still their own after they were perturbed."""
+    generator = torch.Generator().manual_seed(seed)
+    correct = 0
+    for images, labels in zip(torch.split(data.images, batch_size), torch.split(data.labels, batch_size), strict=True):
+        truth = labels.to(classifier.device)
+        moved = perturbed(classifier, images.to(classifier.device).float() / 255, truth, attack, generator)
+        with torch.no_grad():
+            correct += int((classifier(moved).logits.argmax(1) == truth).sum())
+    return correct / len(data)
 
 
 @torch.no_grad()

@@ -10,13 +10,21 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from models.adversarial_training import AdversarialTraining
 from models.cards import TrainingCard, write_card
 from models.classifier import Classifier
 from models.errors import ModelError, one_line
 from models.files import replace_atomically
 from models.loaded import parse_device
-from models.registry import RegisteredClassifier, card_beside, registered
-from models.training import LabelledImages, ProgressCallback, TrainingRun, TrainingSettings, accuracy
+from models.registry import RegisteredClassifier, card_beside, load_untouched, registered
+from models.training import (
+    LabelledImages,
+    ProgressCallback,
+    TrainingRun,
+    TrainingSettings,
+    accuracy,
+    robust_accuracy,
+)
 from models.weight_files import fit_weights
 
 
@@ -57,15 +65,17 @@ def train_registered(
         _check_images(images, entry, role)
     _check_writable(out)
     checkpoint = out / f"{name}.checkpoint.safetensors"
-    run = TrainingRun(entry.untrained(settings.seed).to(target), train, settings, checkpoint)
+    run = TrainingRun(_at_first(entry, settings.seed).to(target), train, settings, checkpoint)
     run.run(progress)
     weights_file = out / f"{name}.safetensors"
     stored = safetensors.torch.save(_half_precision(run.classifier))
     reloaded = entry.untrained(settings.seed)
     fit_weights(reloaded.network, safetensors.torch.load(stored), weights_file)
+    measured = reloaded.to(target).folded()
     card = TrainingCard(
         name=name,
-        accuracy=accuracy(reloaded.to(target).folded(), test),
+        accuracy=accuracy(measured, test),
+        robust_accuracy=_robust_accuracy(measured, test, settings),
         n_train=len(train),
         n_test=len(test),
         settings=dataclasses.asdict(settings),
@@ -82,6 +92,19 @@ def train_registered(
     write_card(card, card_beside(weights_file))
     checkpoint.unlink(missing_ok=True)
     return card
+
+
+def _at_first(entry: RegisteredClassifier, seed: int) -> Classifier:
+    """What training starts from."""
+    return entry.untrained(seed) if entry.starts_from is None else load_untouched(entry.starts_from)
+
+
+def _robust_accuracy(classifier: Classifier, test: LabelledImages, settings: TrainingSettings) -> float | None:
+    if settings.adversarial is None:
+        return None
+    attack = AdversarialTraining(radius=settings.adversarial.radius, steps=20, step_size=0.125)
+    first = LabelledImages(images=test.images[:1000], labels=test.labels[:1000])
+    return robust_accuracy(classifier, first, attack)
 
 
 def _check_images(images: LabelledImages, entry: RegisteredClassifier, role: str) -> None:
