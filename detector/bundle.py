@@ -19,6 +19,7 @@ from detector.conformal import ConformalScores
 from detector.files import replace_folder_atomically
 from detector.head import Head
 from detector.potentials import LabelGaussians
+from detector.profiles import Auxiliary, PathProfiler
 from detector.prototypes.prototype_set import PrototypeSet
 from detector.second_opinion import EscalationSettings, SecondOpinion
 from detector.types import BundleError, Classifier
@@ -39,6 +40,7 @@ class Bundle:
         conformal: scores of clean images.
         prototype_profiles: cross-entropy of each prototype for its own label, in nats, shape (label, prototype).
         second_opinion: judges images in doubt, where that was found to pay.
+        auxiliary_gaussians: typical representations of the auxiliary classifier, by block, where there is one.
         used_images: first 8 bytes of the sha256 of each image that calibration saw, shape (image, 8), uint8.
     """
 
@@ -55,6 +57,7 @@ class Bundle:
         prototype_profiles: Tensor,
         used_images: Tensor,
         second_opinion: SecondOpinion | None = None,
+        auxiliary_gaussians: Mapping[str, LabelGaussians] | None = None,
     ) -> None:
         self.record = record
         self.prototypes = prototypes
@@ -66,6 +69,7 @@ class Bundle:
         self.prototype_profiles = prototype_profiles
         self.used_images = used_images
         self.second_opinion = second_opinion
+        self.auxiliary_gaussians = dict(auxiliary_gaussians or {})
 
     def replaced(self, **changes: Any) -> "Bundle":
         """The same bundle with some of its parts changed, named as `__init__` names them."""
@@ -74,8 +78,10 @@ class Bundle:
 
     @property
     def forward_equivalents(self) -> int:
-        """Forward passes of the classifier that one verdict costs, where the image is not in doubt."""
-        return 1 + self.prototypes.n_prototypes * len(self.mixing)
+        """Forward passes that one verdict costs, the auxiliary's included, where the image is not in doubt."""
+        auxiliary = self.record.auxiliary
+        own = 1 + self.prototypes.n_prototypes * len(self.mixing) + len(self.record.smoothings)
+        return own if auxiliary is None else own + 1 + auxiliary.n_prototypes * len(self.mixing)
 
     @property
     def expected_forward_equivalents(self) -> float:
@@ -98,6 +104,36 @@ class Bundle:
                 f"{self.record.classifier_digest[:12]}…, but this classifier's is {digest[:12]}…; "
                 "give the classifier it was calibrated for, or calibrate again"
             )
+
+    def check_auxiliary(self, auxiliary: Classifier | None) -> None:
+        """Refuse an auxiliary classifier that is not the one calibrated with, or none where one is needed.
+
+        Raises:
+            BundleError: that is so.
+        """
+        record = self.record.auxiliary
+        expected = None if record is None else record.classifier_digest
+        given = None if auxiliary is None else auxiliary.digest()
+        if expected == given:
+            return
+        came = "none was given" if given is None else f"one with digest {given[:12]}… was given"
+        if record is None:
+            raise BundleError(f"the bundle was calibrated without an auxiliary classifier, but {came}; leave it out")
+        raise BundleError(
+            f"the bundle was calibrated with the auxiliary classifier {record.classifier}, digest "
+            f"{record.classifier_digest[:12]}…, but {came}; give Detector(…, auxiliary=…) that one"
+        )
+
+    def profiler(self, classifier: Classifier, auxiliary: Classifier | None) -> PathProfiler:
+        """What measures paths as this bundle's head was taught to read them, on the classifier's device."""
+        record = self.record.auxiliary
+        witness = None
+        if record is not None and auxiliary is not None:
+            fits = {name: fit.to(auxiliary.device) for name, fit in self.auxiliary_gaussians.items()}
+            profiler = PathProfiler(classifier=auxiliary, gaussians=fits)
+            witness = Auxiliary(profiler=profiler, n_prototypes=record.n_prototypes)
+        fits = {name: fit.to(classifier.device) for name, fit in self.gaussians.items()}
+        return PathProfiler(classifier=classifier, gaussians=fits, smoothings=self.record.smoothings, auxiliary=witness)
 
     def save(self, folder: Path) -> None:
         """Write the bundle; the folder is complete or not there at all.
@@ -128,6 +164,8 @@ class Bundle:
             tensors |= {f"second_head.{name}": tensor for name, tensor in second.items()}
         for name, gaussians in self.gaussians.items():
             tensors |= {f"means.{name}": gaussians.means, f"whitening.{name}": gaussians.whitening}
+        for name, gaussians in self.auxiliary_gaussians.items():
+            tensors |= {f"auxiliary_means.{name}": gaussians.means, f"auxiliary_whitening.{name}": gaussians.whitening}
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
     @classmethod
@@ -157,17 +195,24 @@ class Bundle:
                 kinds=record.prototype_kinds,
             ),
             mixing=tensors["mixing"],
-            gaussians={
-                name: LabelGaussians(means=tensors[f"means.{name}"], whitening=tensors[f"whitening.{name}"])
-                for name in record.blocks
-            },
+            gaussians=_gaussians_from(tensors, "", record.blocks),
             head=_head_from(tensors, "head.", record.n_features, record.hidden),
             claim_weights=tensors["claim_weights"],
             conformal=ConformalScores(tensors["conformal.scores"]),
             prototype_profiles=tensors["prototypes.profiles"],
             used_images=tensors["used_images"],
             second_opinion=_second_opinion_from(record.escalation, tensors),
+            auxiliary_gaussians=_gaussians_from(
+                tensors, "auxiliary_", () if record.auxiliary is None else record.auxiliary.blocks
+            ),
         )
+
+
+def _gaussians_from(tensors: Mapping[str, Tensor], prefix: str, blocks: tuple[str, ...]) -> dict[str, LabelGaussians]:
+    return {
+        name: LabelGaussians(means=tensors[f"{prefix}means.{name}"], whitening=tensors[f"{prefix}whitening.{name}"])
+        for name in blocks
+    }
 
 
 def _head_from(tensors: Mapping[str, Tensor], prefix: str, n_features: int, hidden: tuple[int, ...]) -> Head:

@@ -8,10 +8,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from detector.prototypes.prototype_set import PrototypeKind
 from detector.search import MethodName, PotentialKind
+from detector.smoothing import Smoothing
 from detector.types import BundleError
 
-SCHEMA_VERSION = 2
-"""2: a second opinion may be there."""
+SCHEMA_VERSION = 3
+"""2: a second opinion may be there. 3: smoothed versions and an auxiliary classifier may be."""
 RECORD_FILE = "bundle.json"
 
 
@@ -30,6 +31,17 @@ class EscalationRecord(BaseModel):
     n_features: int
 
 
+class AuxiliaryRecord(BaseModel):
+    """What `bundle.json` holds about the second network: which it is, its blocks, and how many paths it looks along."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    classifier: str
+    classifier_digest: str
+    blocks: tuple[str, ...]
+    n_prototypes: int
+
+
 class BundleRecord(BaseModel):
     """What `bundle.json` holds.
 
@@ -42,7 +54,9 @@ class BundleRecord(BaseModel):
         measured: figures of the calibration, by name.
         data_digest: sha256 over the digests of all calibration images.
         seconds: how long calibration took.
+        smoothings: smoothed versions of the image that are looked at too.
         escalation: None where straight paths decide alone.
+        auxiliary: None where no second network is asked.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -65,7 +79,9 @@ class BundleRecord(BaseModel):
     versions: dict[str, str]
     created: str
     seconds: float
+    smoothings: tuple[Smoothing, ...] = ()
     escalation: EscalationRecord | None = None
+    auxiliary: AuxiliaryRecord | None = None
 
 
 def is_bundle(folder: Path) -> bool:

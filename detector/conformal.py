@@ -38,6 +38,16 @@ class ConformalScores:
         n_below = torch.searchsorted(self.scores, scores.double().cpu(), side="left")
         return (1 + len(self.scores) - n_below).double() / (len(self.scores) + 1)
 
+    def threshold(self, false_positive_rate: float) -> float:
+        """The number just above the highest score whose p-value exceeds the rate: what reaches it is flagged.
+
+        Raises:
+            CalibrationError: so few scores cannot support the rate.
+        """
+        self.require(false_positive_rate)
+        passed = self.scores[self.p_values(self.scores) > false_positive_rate]
+        return math.nextafter(float(passed.max()), math.inf) if len(passed) else -math.inf
+
     def require(self, false_positive_rate: float) -> None:
         """Refuse a rate that so few calibration images cannot support.
 

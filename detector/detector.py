@@ -6,18 +6,19 @@ from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Generator, Tensor
 
 from detector.bundle import Bundle
 from detector.escalation import Escalator
 from detector.passes import PIXELS_PER_PASS, images_per_pass
 from detector.paths import barrier_height
-from detector.profiles import PathEvidence, PathProfiler
+from detector.profiles import PathEvidence
 from detector.second_opinion import SecondOpinion
 from detector.types import (
     Classifier,
     ImageError,
     Images,
+    Labels,
     ProgressCallback,
     no_progress,
 )
@@ -39,6 +40,19 @@ class Evidence:
     profiles: Float[Tensor, "image prototype waypoint"]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JointOutputs:
+    """What an attacker who knows everything sees: the classifier's answer and the detector's score of it.
+
+    Attributes:
+        logits: shape (image, label).
+        scores: log-odds of the head, shape (image,).
+    """
+
+    logits: Float[Tensor, "image label"]
+    scores: Float[Tensor, " image"]
+
+
 class Detector:
     """Judges images for one classifier with one bundle.
 
@@ -48,9 +62,10 @@ class Detector:
         false_positive_rate: share of clean images that may be flagged.
         pixels_per_pass: bound on the size of a forward pass, which holds the paths of at least one image; memory
             follows it, not the number of images.
+        auxiliary: the second network that the bundle was calibrated with, where it was.
 
     Raises:
-        BundleError: the bundle belongs to another classifier.
+        BundleError: the bundle belongs to another classifier, or to another auxiliary one.
         CalibrationError: the bundle's calibration images cannot support the rate.
     """
 
@@ -60,17 +75,17 @@ class Detector:
         bundle: Bundle,
         false_positive_rate: float = 0.05,
         pixels_per_pass: int = PIXELS_PER_PASS,
+        auxiliary: Classifier | None = None,
     ) -> None:
         bundle.check_classifier(classifier)
+        bundle.check_auxiliary(auxiliary)
         bundle.conformal.require(false_positive_rate)
         device = classifier.device
         self.classifier = classifier
         self.bundle = bundle
         self.false_positive_rate = false_positive_rate
         self._pixels_per_pass = pixels_per_pass
-        self._profiler = PathProfiler(
-            classifier=classifier, gaussians={name: fit.to(device) for name, fit in bundle.gaussians.items()}
-        )
+        self._profiler = bundle.profiler(classifier, auxiliary)
         self._prototypes = bundle.prototypes.pixels().to(device)
         self._prototype_profiles = bundle.prototype_profiles.to(device)
         self._mixing = bundle.mixing.to(device)
@@ -104,6 +119,28 @@ class Detector:
             scores=self._revised(pixels, paths, self._head(paths.features)),
             profiles=torch.cat([paths.profiles, ends[:, :, None]], 2),
         )
+
+    def joint(self, images: Images, labels: Labels, _generator: Generator | None = None) -> JointOutputs:
+        """Logits, and the scores that the images would get if the classifier named these labels.
+
+        Differentiable in the pixels where the classifier is, for attacks that know the detector: no cut-off hides a
+        gradient. A second opinion is not asked.
+        """
+        paths = self._profiler.measure_as(images, labels, self._prototypes, self._mixing)
+        return JointOutputs(logits=paths.logits, scores=self._head.passing_gradients(paths.features))
+
+    @property
+    def joint_forward_equivalents(self) -> float:
+        """Forward passes of one `joint`, a gradient not counted."""
+        return float(self.bundle.forward_equivalents)
+
+    def threshold(self, false_positive_rate: float) -> float:
+        """The lowest score that is flagged at this rate.
+
+        Raises:
+            CalibrationError: the bundle's calibration images cannot support the rate.
+        """
+        return self.bundle.conformal.threshold(false_positive_rate)
 
     def _revised(self, pixels: Images, paths: PathEvidence, scores: Tensor) -> Tensor:
         """The scores, with a second opinion where the first leaves doubt and the bundle has one."""

@@ -41,6 +41,21 @@ class Head(nn.Module):
 
     def forward(self, features: Float[Tensor, "image feature"]) -> Float[Tensor, " image"]:
         """Log-odds of an attack; NaN features give NaN."""
-        standardised = ((features - self.mean) / self.scale).clamp(-self.LIMIT, self.LIMIT)
+        return self._judged(self._standardised(features).clamp(-self.LIMIT, self.LIMIT))
+
+    def passing_gradients(self, features: Float[Tensor, "image feature"]) -> Float[Tensor, " image"]:
+        """The same log-odds, whose gradient ignores that features are cut off.
+
+        Where they are, an attacker who takes the true gradient sees none and is stopped by that alone, which would
+        make the head look more robust than it is (Athalye et al. 2018, arXiv 1802.00420).
+        """
+        standardised = self._standardised(features)
+        cut_off = (standardised.clamp(-self.LIMIT, self.LIMIT) - standardised).detach()
+        return self._judged(standardised + cut_off)
+
+    def _standardised(self, features: Tensor) -> Tensor:
+        return (features - self.mean) / self.scale
+
+    def _judged(self, standardised: Tensor) -> Tensor:
         score: Tensor = self.layers(standardised)
         return score[:, 0]

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from detector.passes import images_per_pass
+from detector.path_features import claims_of, gains_since, largest_other, summary
 from detector.paths import straight_paths
 from detector.potentials import (
     LabelGaussians,
@@ -20,6 +21,7 @@ from detector.potentials import (
     log_odds_against,
     margin,
 )
+from detector.smoothing import Smoothing, smoothed
 from detector.types import Classifier, Images, Labels, Outputs
 
 
@@ -78,10 +80,14 @@ class PathProfiler:
     Attributes:
         classifier: the network that is guarded.
         gaussians: by block name; where typical representations of each label lie.
+        smoothings: the potentials are also measured at these smoothed versions of each image.
+        auxiliary: another network that looks at the same images and paths, if there is one.
     """
 
     classifier: Classifier
     gaussians: Mapping[str, LabelGaussians]
+    smoothings: tuple[Smoothing, ...] = ()
+    auxiliary: "Auxiliary | None" = None
 
     def measure(
         self,
@@ -91,14 +97,30 @@ class PathProfiler:
     ) -> PathEvidence:
         """Classify the images, draw the straight paths of their predicted labels, measure along them.
 
-        Costs `1 + prototype × waypoint` forward passes an image. Differentiable in the prototypes and the mixing
-        weights, not in the images.
+        Costs `1 + prototype × waypoint` forward passes an image, one more for each smoothing, and the auxiliary's.
+        Differentiable in images, prototypes and mixing weights, where they ask for it.
         """
-        start = self._at(images)
+        outputs = self.classifier(images)
+        return self._measured(images, outputs, outputs.logits.argmax(1), prototypes, mixing)
+
+    def measure_as(
+        self,
+        images: Images,
+        labels: Labels,
+        prototypes: Float[Tensor, "label prototype channel height width"],
+        mixing: Float[Tensor, " waypoint"],
+    ) -> PathEvidence:
+        """The same evidence, had the classifier named these labels."""
+        return self._measured(images, self.classifier(images), labels, prototypes, mixing)
+
+    def _measured(
+        self, images: Images, outputs: Outputs, labels: Labels, prototypes: Tensor, mixing: Tensor
+    ) -> PathEvidence:
         waypoints = straight_paths(
-            images.repeat_interleave(prototypes.shape[1], 0), prototypes[start.labels].flatten(0, 1), mixing
+            images.repeat_interleave(prototypes.shape[1], 0), prototypes[labels].flatten(0, 1), mixing
         )
-        return self._along(start, waypoints.view(len(images), prototypes.shape[1], *waypoints.shape[1:]))
+        paths = waypoints.view(len(images), prototypes.shape[1], *waypoints.shape[1:])
+        return self._completed(self._along(self._start(outputs, labels), paths), images, paths)
 
     def measure_paths(
         self, images: Images, waypoints: Float[Tensor, "image prototype waypoint channel height width"]
@@ -107,12 +129,24 @@ class PathProfiler:
 
         The labels are those that the classifier gives to the images.
         """
-        return self._along(self._at(images), waypoints)
-
-    @torch.no_grad()
-    def _at(self, images: Images) -> _Start:
         outputs = self.classifier(images)
-        labels = outputs.logits.argmax(1)
+        start = self._start(outputs, outputs.logits.argmax(1))
+        return self._completed(self._along(start, waypoints), images, waypoints)
+
+    def _completed(self, evidence: PathEvidence, images: Images, waypoints: Tensor) -> PathEvidence:
+        """The evidence, with what smoothed versions show and the auxiliary makes of the same label."""
+        columns = [evidence.features]
+        columns += [self._at_smoothed(images, evidence, smoothing) for smoothing in self.smoothings]
+        if self.auxiliary is not None:
+            columns.append(self.auxiliary.features(images, evidence.labels, waypoints))
+        return dataclasses.replace(evidence, features=torch.cat(columns, 1))
+
+    def _at_smoothed(self, images: Images, evidence: PathEvidence, smoothing: Smoothing) -> Tensor:
+        outputs, labels = self.classifier(smoothed(images, smoothing)), evidence.labels
+        gains = gains_since(outputs.logits, evidence.logits, labels)
+        return torch.cat([self._look(outputs, labels).features, largest_other(gains, labels)], 1)
+
+    def _start(self, outputs: Outputs, labels: Labels) -> _Start:
         return _Start(logits=outputs.logits, labels=labels, look=self._look(outputs, labels))
 
     def _along(
@@ -129,11 +163,11 @@ class PathProfiler:
                 features=start.look.features,
                 profiles=start_profile.expand(-1, -1, 1 + n_waypoints),
                 takeover=torch.zeros_like(logits),
-                claims=_claims(logits, labels, torch.zeros_like(logits), at_image, at_image),
+                claims=claims_of(logits, labels, torch.zeros_like(logits), at_image, at_image),
             )
         outputs = self.classifier(waypoints.flatten(0, 2))
         point_labels = labels.repeat_interleave(n_points)
-        gains = _gains(outputs.logits, logits.repeat_interleave(n_points, 0), point_labels)
+        gains = gains_since(outputs.logits, logits.repeat_interleave(n_points, 0), point_labels)
         look = self._look(outputs, point_labels)
         features = torch.cat([look.features, largest_other(gains, point_labels)], 1)
         path_features = features.view(*shape, -1).permute(0, 2, 3, 1).flatten(1, 2)
@@ -143,10 +177,10 @@ class PathProfiler:
         return PathEvidence(
             labels=labels,
             logits=logits,
-            features=torch.cat([start.look.features, _summary(path_features)], 1),
+            features=torch.cat([start.look.features, summary(path_features)], 1),
             profiles=torch.cat([start_profile, profile], 2),
             takeover=takeover,
-            claims=_claims(logits, labels, takeover, at_image, path_distances),
+            claims=claims_of(logits, labels, takeover, at_image, path_distances),
         )
 
     def split(self, images: Tensor, prototypes: Tensor, mixing: Tensor) -> tuple[Tensor, ...]:
@@ -182,37 +216,29 @@ class PathProfiler:
         )
 
 
-def _claims(
-    logits: Float[Tensor, "image label"],
-    labels: Labels,
-    takeover: Float[Tensor, "image label"],
-    distances: Float[Tensor, "image label block"],
-    path_distances: Float[Tensor, "image label block"],
-) -> Float[Tensor, "image label claim"]:
-    log_odds = logits - logits.gather(1, labels[:, None])
-    own = torch.stack([log_odds, takeover], 2)
-    return torch.cat([own, distances, path_distances - distances], 2)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Auxiliary:
+    """Another network with the same labels, asked what it makes of the label that the guarded one named.
 
+    One that was trained adversarially is worth asking: what moves the guarded network's landscape hardly moves its own.
 
-def _gains(
-    logits: Float[Tensor, "image label"], start_logits: Float[Tensor, "image label"], labels: Labels
-) -> Float[Tensor, "image label"]:
-    """Change, since the start of the path, of each label's log-odds against the predicted label."""
-    change = logits - start_logits
-    return change - change.gather(1, labels[:, None])
+    Attributes:
+        profiler: of that network.
+        n_prototypes: how many of the paths it looks along, the first ones; with 0 it looks at the image alone.
+    """
 
+    profiler: PathProfiler
+    n_prototypes: int
 
-def largest_other(values: Float[Tensor, "image label"], labels: Labels) -> Float[Tensor, "image 1"]:
-    """Largest value among the labels that are not the one in question."""
-    return values.scatter(1, labels[:, None], -torch.inf).amax(1, keepdim=True)
+    def features(
+        self,
+        images: Images,
+        labels: Labels,
+        waypoints: Float[Tensor, "image prototype waypoint channel height width"],
+    ) -> Float[Tensor, "image feature"]:
+        """Every potential of these labels at the image and along the first paths, as `PathEvidence` has them.
 
-
-def _summary(
-    path_features: Float[Tensor, "image waypoint_feature prototype"],
-) -> Float[Tensor, "image feature"]:
-    """Mean over the prototypes, and how far they disagree; one prototype alone cannot disagree with itself."""
-    mean = path_features.mean(2)
-    if path_features.shape[2] == 1:
-        return mean
-    spread = (path_features.var(2, unbiased=False) + 1e-6).sqrt()
-    return torch.cat([mean, spread], 1)
+        Costs `1 + n_prototypes × waypoint` forward passes of the auxiliary.
+        """
+        start = self.profiler._start(self.profiler.classifier(images), labels)
+        return self.profiler._along(start, waypoints[:, : self.n_prototypes]).features

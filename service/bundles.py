@@ -8,6 +8,7 @@ import detector
 from detector.bundle import Bundle
 from detector.bundle_record import is_bundle
 from detector.detector import Detector
+from detector.types import Classifier
 from models.loaded import LoadedClassifier
 from models.preprocessing import Preprocessing
 from models.registry import load_classifier, names
@@ -27,11 +28,13 @@ class ClassifierChoice:
         name_or_spec: a registered name, or the path of a SPEC.toml; by default the name in the bundle.
         weights: a weight file in place of the classifier's own.
         device: a torch device; by default CUDA where there is one.
+        auxiliary: a registered name or the path of a SPEC.toml for the auxiliary classifier, where the bundle has one.
     """
 
     name_or_spec: str | None = None
     weights: Path | None = None
     device: str | None = None
+    auxiliary: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,6 +100,27 @@ def open_classifier(bundle: Bundle, choice: ClassifierChoice) -> LoadedClassifie
     return loaded
 
 
+def open_auxiliary(bundle: Bundle, choice: ClassifierChoice) -> Classifier | None:
+    """Load the auxiliary classifier that a bundle was calibrated with, where it was.
+
+    Raises:
+        InputError: it is not a registered one and no spec is given.
+        ModelError, BundleError: it cannot be loaded, or is another one.
+    """
+    record = bundle.record.auxiliary
+    if record is None:
+        return None
+    name = choice.auxiliary or record.classifier
+    if choice.auxiliary is None and name not in names():
+        raise InputError(
+            f"the bundle asks the auxiliary classifier {name!r}, which is not a registered one; "
+            "add --auxiliary with the SPEC.toml that it was made from"
+        )
+    auxiliary = load_classifier(name, device=choose_device(choice.device)).classifier
+    bundle.check_auxiliary(auxiliary)
+    return auxiliary
+
+
 def open_detector(name: str, *, false_positive_rate: float, choice: ClassifierChoice) -> OpenedDetector:
     """Load a bundle and its classifier.
 
@@ -107,7 +131,7 @@ def open_detector(name: str, *, false_positive_rate: float, choice: ClassifierCh
     bundle = open_bundle(name)
     loaded = open_classifier(bundle, choice)
     return OpenedDetector(
-        detector=Detector(loaded.classifier, bundle, false_positive_rate),
+        detector=Detector(loaded.classifier, bundle, false_positive_rate, auxiliary=open_auxiliary(bundle, choice)),
         preprocessing=loaded.preprocessing,
         labels=tuple(bundle.record.labels),
     )

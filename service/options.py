@@ -58,6 +58,21 @@ class SearchedPotential(enum.StrEnum):
     REPRESENTATION = "representation"
 
 
+class ProxyFamily(enum.StrEnum):
+    """What calibration attacks the classifier with, by name; confidence-matched proxies are always there."""
+
+    MATCHED = "matched"
+    ADAPTIVE = "adaptive"
+
+
+class SmoothingName(enum.StrEnum):
+    """Smoothed versions of an image that are looked at, by name."""
+
+    MEDIAN = "median"
+    GAUSSIAN = "gaussian"
+    NONE = "none"
+
+
 class FailOn(enum.StrEnum):
     """What a verdict must be for the command to fail."""
 
@@ -99,5 +114,14 @@ Weights = Annotated[
     Path | None,
     typer.Option(
         "--weights", metavar="FILE", help="A weight file in place of the classifier's own.", show_default=False
+    ),
+]
+Auxiliary = Annotated[
+    str | None,
+    typer.Option(
+        "--auxiliary",
+        metavar="NAME|SPEC.toml",
+        help="The bundle's auxiliary classifier; by default the one named in it, if it has one.",
+        show_default=False,
     ),
 ]

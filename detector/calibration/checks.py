@@ -44,3 +44,22 @@ def check_numbers(splits: Splits, settings: CalibrationSettings) -> None:
             f"{min(settings.false_positive_rates)}; at least {needed} are needed, so give about {total:.0f} held-out "
             "images or ask for a higher rate"
         )
+
+
+def check_auxiliary(classifier: Classifier, auxiliary: Classifier | None, settings: CalibrationSettings) -> None:
+    """Refuse an auxiliary classifier that cannot be asked about the same images and labels.
+
+    Raises:
+        CalibrationError: its labels or its input differ, or a second opinion is asked for too, whose searched paths it
+            has never been shown.
+    """
+    if auxiliary is None:
+        return
+    if auxiliary.labels != classifier.labels or auxiliary.input_shape != classifier.input_shape:
+        raise CalibrationError(
+            f"the auxiliary classifier takes {auxiliary.input_shape} and has {len(auxiliary.labels)} labels, where the "
+            f"guarded one takes {classifier.input_shape} and has {len(classifier.labels)}; give one of the same input "
+            "and labels, in the same order"
+        )
+    if settings.escalation is not None:
+        raise CalibrationError("a second opinion and an auxiliary classifier cannot be had together; leave one out")

@@ -16,7 +16,6 @@ from detector.calibration.stream import Batch
 from detector.conformal import ConformalScores
 from detector.escalation import Escalator
 from detector.head import Head
-from detector.profiles import PathProfiler
 from detector.second_opinion import EscalationSettings, SecondOpinion, is_in_band
 from detector.types import Classifier, Images, LabelledImages, ProgressCallback, to_pixels
 
@@ -137,9 +136,8 @@ class _Judge:
     @classmethod
     def of(cls, trainee: Trainee, settings: EscalationSettings) -> "_Judge":
         bundle, device = trainee.bundle, trainee.classifier.device
-        gaussians = {name: fit.to(device) for name, fit in bundle.gaussians.items()}
         escalator = Escalator(
-            profiler=PathProfiler(classifier=trainee.classifier, gaussians=gaussians),
+            profiler=bundle.profiler(trainee.classifier, None),
             prototypes=bundle.prototypes.pixels().to(device),
             mixing=bundle.mixing.to(device),
             settings=settings,

@@ -61,6 +61,14 @@ class Examples:
             features=features, is_proxy=is_proxy, claims=torch.zeros(0, 1, 1), labels=nothing, true_labels=nothing
         )
 
+    def with_more(self, others: "Examples", copies: int) -> "Examples":
+        """These and others, each of which counts so many times; the claims stay those of these."""
+        return dataclasses.replace(
+            self,
+            features=torch.cat([self.features, others.features.repeat(copies, 1)]),
+            is_proxy=torch.cat([self.is_proxy, others.is_proxy.repeat(copies)]),
+        )
+
 
 @torch.no_grad()
 def collect_examples(
@@ -71,11 +79,7 @@ def collect_examples(
     n_batches: int,
     progress: ProgressCallback,
 ) -> Examples:
-    """Measure the paths of `n_batches` batches.
-
-    Raises:
-        CalibrationError: no proxy succeeded, so that there is nothing to tell clean images from.
-    """
+    """Measure the paths of `n_batches` batches."""
     found, is_proxy, true_labels = [], [], []
     for done, batch in enumerate(itertools.islice(batches, n_batches), 1):
         images = torch.cat([batch.clean, batch.proxies])
@@ -91,6 +95,15 @@ def collect_examples(
         labels=torch.cat([evidence.labels for evidence in found])[flags > 0],
         true_labels=torch.cat(true_labels),
     )
+    return examples
+
+
+def require_proxies(examples: Examples) -> Examples:
+    """The examples, if any of them is a proxy.
+
+    Raises:
+        CalibrationError: no proxy succeeded, so that there is nothing to tell clean images from.
+    """
     if not examples.is_proxy.any():
         raise CalibrationError(
             "none of the proxies fooled the classifier, so nothing can be learned from them; "

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from detector.calibration.adaptive import AdaptiveSettings
 from detector.calibration.fitting import FittingSettings
 from detector.calibration.learning import LearningSettings
 from detector.calibration.splits import SplitShares
@@ -11,6 +12,7 @@ from detector.prototypes.prototype_set import PrototypeKind
 from detector.prototypes.star import StarSettings
 from detector.prototypes.synthesis import VisualisationSettings
 from detector.second_opinion import EscalationSettings
+from detector.smoothing import Smoothing
 from detector.types import CalibrationError
 
 
@@ -26,6 +28,9 @@ class CalibrationSettings:
         hidden: widths of the head's hidden layers; none makes it linear.
         false_positive_rates: rates that the bundle must be able to serve.
         seed: one seed gives one bundle.
+        smoothings: smoothed versions of the image that the head is shown too; learning prototypes goes without.
+        auxiliary_prototypes: paths that the auxiliary classifier looks along, where there is one.
+        adaptive: whether, and how, the head meets proxies that know it.
         escalation: whether, and how, a second opinion on images in doubt is tried; it is kept only if it pays.
     """
 
@@ -41,6 +46,9 @@ class CalibrationSettings:
     learning: LearningSettings = dataclasses.field(default_factory=LearningSettings)
     fitting: FittingSettings = dataclasses.field(default_factory=FittingSettings)
     visualisation: VisualisationSettings = dataclasses.field(default_factory=VisualisationSettings)
+    smoothings: tuple[Smoothing, ...] = (Smoothing.MEDIAN,)
+    auxiliary_prototypes: int = 0
+    adaptive: AdaptiveSettings | None = None
     escalation: EscalationSettings | None = None
     star: StarSettings = dataclasses.field(default_factory=StarSettings)
 

@@ -1,6 +1,7 @@
 """An endless stream of clean images and fresh proxies to learn from."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 
 import torch
@@ -9,8 +10,9 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from detector.calibration.proxies import ProxySettings, make_proxies
+from detector.passes import predicted_labels
 from detector.potentials import margin
-from detector.types import CalibrationError, Classifier, LabelledImages, StoredImages, to_pixels
+from detector.types import CalibrationError, Classifier, LabelledImages, Labels, StoredImages, to_pixels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,12 +24,18 @@ class StreamSettings:
         sources: images that proxies are tried on; those that succeed make up the batch.
         crop_padding: largest random shift, in pixels.
         flip: whether images are mirrored at random.
+        noisy_share: share of the clean images that get harmless noise, so that a detector does not take roughness
+            alone for an attack; those that it robs of their label are left out.
+        smallest_noise, largest_noise: standard deviation of that noise, pixels in [0, 1], drawn log-uniformly.
     """
 
     images: int = 40
     sources: int = 56
     crop_padding: int = 2
     flip: bool = True
+    noisy_share: float = 0.3
+    smallest_noise: float = 2 / 255
+    largest_noise: float = 16 / 255
     proxies: ProxySettings = dataclasses.field(default_factory=ProxySettings)
 
 
@@ -69,21 +77,50 @@ def stream(
     while True:
         clean_drawn = torch.randint(len(sources), (settings.images,), generator=generator)
         drawn = torch.randint(len(sources), (settings.sources,), generator=generator)
-        clean = _varied(sources.images[clean_drawn], settings, generator)
-        tried = _varied(sources.images[drawn], settings, generator)
+        clean = varied(sources.images[clean_drawn], settings, generator)
+        tried = varied(sources.images[drawn], settings, generator)
         labels = sources.labels[drawn].to(classifier.device)
         pixels = to_pixels(tried, classifier.device)
         parts = zip(torch.split(pixels, chunk), torch.split(labels, chunk), strict=True)
         made = [make_proxies(classifier, images, own, margins, settings.proxies, generator) for images, own in parts]
         succeeded = torch.cat([succeeded for _, succeeded in made]).nonzero()[: settings.images, 0]
         yield Batch(
-            clean=to_pixels(clean, classifier.device),
+            clean=harmless(classifier, clean, sources.labels[clean_drawn], settings, generator, chunk),
             proxies=torch.cat([attacked for attacked, _ in made])[succeeded],
             true_labels=labels[succeeded],
         )
 
 
-def _varied(images: StoredImages, settings: StreamSettings, generator: Generator) -> StoredImages:
+@torch.no_grad()
+def harmless(
+    classifier: Classifier,
+    images: StoredImages,
+    labels: Labels,
+    settings: StreamSettings,
+    generator: Generator,
+    chunk: int,
+) -> Float[Tensor, "kept channel height width"]:
+    """The images as pixels, a share of them with noise, Gaussian or uniform, that leaves them their label."""
+    pixels = to_pixels(images, classifier.device)
+    if settings.noisy_share == 0:
+        return pixels
+    chosen, is_gaussian, size = torch.rand(3, len(images), generator=generator).to(pixels.device)
+    deviation = settings.smallest_noise * (size * math.log(settings.largest_noise / settings.smallest_noise)).exp()
+    gaussian = torch.randn(pixels.shape, generator=generator).to(pixels)
+    uniform = (torch.rand(pixels.shape, generator=generator).to(pixels) * 2 - 1) * math.sqrt(3)
+    noise = torch.where(_wide(is_gaussian < 0.5), gaussian, uniform) * _wide(deviation)
+    is_noisy = chosen < settings.noisy_share
+    moved = torch.where(_wide(is_noisy), (pixels + noise).clamp(0, 1), pixels)
+    keeps_label = predicted_labels(classifier, moved, chunk) == labels.to(pixels.device)
+    return moved[keeps_label | ~is_noisy]
+
+
+def _wide(values: torch.Tensor) -> torch.Tensor:
+    """One value an image, ready to meet pixels."""
+    return values[:, None, None, None]
+
+
+def varied(images: StoredImages, settings: StreamSettings, generator: Generator) -> StoredImages:
     """Randomly shifted, and mirrored where that leaves the meaning alone."""
     n_images, _, height, width = images.shape
     padding = settings.crop_padding

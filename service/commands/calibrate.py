@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from service.options import IMAGE_SET, Device, Download, Json, PresetName, PrototypeName, SearchMethod, Weights
+from service.options import (
+    IMAGE_SET,
+    Device,
+    Download,
+    Json,
+    PresetName,
+    PrototypeName,
+    SearchMethod,
+    SmoothingName,
+    Weights,
+)
 
 
 def run(
@@ -92,6 +102,62 @@ def run(
             show_default=False,
         ),
     ] = None,
+    prototypes_from: Annotated[
+        str | None,
+        typer.Option(
+            "--prototypes-from",
+            metavar="BUNDLE",
+            help="Take over the prototypes and waypoints of a bundle of the same classifier, instead of making them.",
+            show_default=False,
+        ),
+    ] = None,
+    auxiliary: Annotated[
+        str | None,
+        typer.Option(
+            "--auxiliary",
+            metavar="NAME|SPEC.toml",
+            help="A second classifier of the same labels that looks at the same paths, best an adversarially "
+            "trained one.",
+            show_default=False,
+        ),
+    ] = None,
+    auxiliary_paths: Annotated[
+        int | None,
+        typer.Option(
+            "--auxiliary-paths",
+            min=0,
+            help="How many of an image's paths it looks along; 0: only at the image.",
+            show_default=False,
+        ),
+    ] = None,
+    smoothing: Annotated[
+        list[SmoothingName] | None,
+        typer.Option(
+            "--smoothing",
+            help="Look at a smoothed version of each image too; repeatable; by default median.",
+            show_default=False,
+        ),
+    ] = None,
+    noisy_share: Annotated[
+        float | None,
+        typer.Option(
+            "--noisy-share",
+            min=0,
+            max=1,
+            help="Share of the clean images that get harmless noise, so that noise is not taken for an attack.",
+            show_default=False,
+        ),
+    ] = None,
+    proxies: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--proxies",
+            metavar="FAMILY",
+            help="Families of proxies: matched, which are always made, and adaptive, which know the head; repeatable. "
+            "Attacks of the evaluation are refused.",
+            show_default=False,
+        ),
+    ] = None,
     escalate: Annotated[
         SearchMethod | None,
         typer.Option(
@@ -108,7 +174,8 @@ def run(
     json: Json = False,
 ) -> None:
     """Make a bundle for a classifier: prototypes, statistics, head and thresholds."""
-    from service.calibration import CalibrationRequest, run_calibration  # noqa: PLC0415
+    from service.calibration import run_calibration  # noqa: PLC0415
+    from service.calibration_request import CalibrationRequest  # noqa: PLC0415
 
     request = CalibrationRequest(
         classifier=classifier,
@@ -129,6 +196,12 @@ def run(
         proxy_radius=proxy_radius,
         flip=flip,
         escalate=escalate,
+        prototypes_from=prototypes_from,
+        auxiliary=auxiliary,
+        auxiliary_paths=auxiliary_paths,
+        smoothing=tuple(smoothing or ()),
+        noisy_share=noisy_share,
+        proxies=tuple(proxies or ()),
         seed=seed,
         device=device,
         download=download,

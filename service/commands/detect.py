@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from service.options import DEFAULT_BUNDLE, Bundle, ClassifierSpec, Device, FailOn, FalsePositiveRate, Json, Weights
+from service.options import (
+    DEFAULT_BUNDLE,
+    Auxiliary,
+    Bundle,
+    ClassifierSpec,
+    Device,
+    FailOn,
+    FalsePositiveRate,
+    Json,
+    Weights,
+)
 
 
 def run(
@@ -14,6 +24,7 @@ def run(
     bundle: Bundle = DEFAULT_BUNDLE,
     classifier: ClassifierSpec = None,
     weights: Weights = None,
+    auxiliary: Auxiliary = None,
     false_positive_rate: FalsePositiveRate = 0.05,
     fail_on: Annotated[
         FailOn | None,
@@ -33,7 +44,7 @@ def run(
     exit_code = run_detection(
         images,
         bundle=bundle,
-        choice=ClassifierChoice(name_or_spec=classifier, weights=weights, device=device),
+        choice=ClassifierChoice(name_or_spec=classifier, weights=weights, device=device, auxiliary=auxiliary),
         false_positive_rate=false_positive_rate,
         fail_on=fail_on,
         json=json,

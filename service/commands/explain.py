@@ -7,6 +7,7 @@ import typer
 
 from service.options import (
     DEFAULT_BUNDLE,
+    Auxiliary,
     Bundle,
     ClassifierSpec,
     Device,
@@ -35,6 +36,7 @@ def run(
     bundle: Bundle = DEFAULT_BUNDLE,
     classifier: ClassifierSpec = None,
     weights: Weights = None,
+    auxiliary: Auxiliary = None,
     false_positive_rate: FalsePositiveRate = 0.05,
     method: Annotated[SearchMethod, typer.Option("--method", help="How a lower path is searched for.")] = (
         SearchMethod.BYPASS
@@ -61,7 +63,7 @@ def run(
         image,
         to=to,
         bundle=bundle,
-        choice=ClassifierChoice(name_or_spec=classifier, weights=weights, device=device),
+        choice=ClassifierChoice(name_or_spec=classifier, weights=weights, device=device, auxiliary=auxiliary),
         false_positive_rate=false_positive_rate,
         out=out,
         method=method.value,

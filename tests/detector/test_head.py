@@ -52,3 +52,14 @@ def test_scale_and_mean_are_kept_with_the_weights() -> None:
     copy = Head(1, ())
     copy.load_state_dict(head.state_dict())
     assert torch.equal(copy(torch.tensor([[3.0]])), head(torch.tensor([[3.0]])))
+
+
+def test_a_gradient_passes_where_a_feature_is_cut_off_and_the_score_is_the_same() -> None:
+    head = Head(1, ()).eval()
+    head.layers[0].load_state_dict({"weight": torch.tensor([[2.0]]), "bias": torch.zeros(1)})
+    features = torch.tensor([[3.0], [20.0]], requires_grad=True)
+    assert head(features).tolist() == head.passing_gradients(features).tolist() == [6.0, 16.0]
+    (blocked,) = torch.autograd.grad(head(features).sum(), features)
+    (passed,) = torch.autograd.grad(head.passing_gradients(features).sum(), features)
+    assert blocked.flatten().tolist() == [2.0, 0.0]
+    assert passed.flatten().tolist() == [2.0, 2.0]

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from detector.path_features import largest_other
 from detector.potentials import LabelGaussians
-from detector.profiles import PathEvidence, PathProfiler, largest_other
+from detector.profiles import PathEvidence, PathProfiler
 
 N_POINT_FEATURES = 2 * 2 + 4
 """Two blocks (pixels, logits) with two distances each, and four scalars."""

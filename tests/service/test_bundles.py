@@ -4,7 +4,7 @@ import pytest
 
 from detector.types import BundleError
 from service import bundles
-from service.bundles import ClassifierChoice, open_bundle, open_classifier, shipped_names
+from service.bundles import ClassifierChoice, open_auxiliary, open_bundle, open_classifier, shipped_names
 from service.errors import InputError
 
 
@@ -97,3 +97,42 @@ def test_a_classifier_with_another_digest_is_refused(monkeypatch, colour):
     classifiers(monkeypatch, colour, classifier="other")
     with pytest.raises(BundleError):
         open_classifier(bundle_for("digits", colour), ClassifierChoice(device="cpu"))
+
+
+def watched_bundle(name):
+    def check_auxiliary(classifier):
+        if classifier == "other":
+            raise BundleError("calibrated with another")
+
+    record = SimpleNamespace(auxiliary=name and SimpleNamespace(classifier=name))
+    return SimpleNamespace(record=record, check_auxiliary=check_auxiliary)
+
+
+@pytest.fixture
+def loaded_by_name(monkeypatch):
+    asked = []
+
+    def load_classifier(name, *, device):
+        asked.append(name)
+        return SimpleNamespace(classifier="other" if name == "wrong.toml" else "the one")
+
+    monkeypatch.setattr(bundles, "load_classifier", load_classifier)
+    return asked
+
+
+def test_no_auxiliary_is_loaded_where_the_bundle_has_none(loaded_by_name):
+    assert open_auxiliary(watched_bundle(None), ClassifierChoice(device="cpu")) is None
+    assert loaded_by_name == []
+
+
+def test_the_auxiliary_is_the_one_that_the_bundle_names_or_the_user_gives(loaded_by_name):
+    assert open_auxiliary(watched_bundle("digits"), ClassifierChoice(device="cpu")) == "the one"
+    with pytest.raises(InputError, match=r"add --auxiliary with the SPEC\.toml"):
+        open_auxiliary(watched_bundle("mine"), ClassifierChoice(device="cpu"))
+    open_auxiliary(watched_bundle("mine"), ClassifierChoice(device="cpu", auxiliary="mine.toml"))
+    assert loaded_by_name == ["digits", "mine.toml"]
+
+
+def test_another_auxiliary_is_refused(loaded_by_name):
+    with pytest.raises(BundleError):
+        open_auxiliary(watched_bundle("mine"), ClassifierChoice(device="cpu", auxiliary="wrong.toml"))

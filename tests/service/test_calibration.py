@@ -8,7 +8,8 @@ from detector.presets import Preset, settings_for
 from detector.prototypes.prototype_set import PrototypeKind
 from detector.types import CalibrationError
 from service import calibration
-from service.calibration import CalibrationRequest, refuse_unwritable, settings_of
+from service.calibration import refuse_unwritable
+from service.calibration_request import CalibrationRequest, settings_of
 from service.cli import app
 from service.errors import InputError
 from service.options import PresetName, PrototypeName

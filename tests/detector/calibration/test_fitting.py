@@ -13,6 +13,7 @@ from detector.calibration.fitting import (
     collect_examples,
     fit_claim_weights,
     fit_head,
+    require_proxies,
 )
 from detector.calibration.statistics import fit_gaussians
 from detector.calibration.stream import Batch
@@ -137,6 +138,13 @@ def test_proxies_none_of_which_succeeded_are_refused(
 ) -> None:
     data = corner_images(40, seed=1)
     with pytest.raises(CalibrationError, match="none of the proxies fooled the classifier"):
-        collect_examples(
-            _profiler(corners, data), torch.rand(4, 2, 1, 4, 4), torch.tensor([0.3]), _batches(data, 0), 2, no_progress
+        require_proxies(
+            collect_examples(
+                _profiler(corners, data),
+                torch.rand(4, 2, 1, 4, 4),
+                torch.tensor([0.3]),
+                _batches(data, 0),
+                2,
+                no_progress,
+            )
         )

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +8,7 @@ import torch
 from torch import Generator
 
 from detector.calibration.proxies import ProxySettings
-from detector.calibration.stream import Batch, StreamSettings, correctly_classified, stream
+from detector.calibration.stream import Batch, StreamSettings, correctly_classified, harmless, stream
 from detector.types import CalibrationError, LabelledImages, to_pixels
 
 STILL = StreamSettings(
@@ -15,6 +16,7 @@ STILL = StreamSettings(
     sources=30,
     crop_padding=0,
     flip=False,
+    noisy_share=0.0,
     proxies=ProxySettings(smallest_radius=0.1, largest_radius=0.3),
 )
 
@@ -67,7 +69,7 @@ def _ramp() -> LabelledImages:
 
 
 def test_mirrored_images_are_mirrored_from_left_to_right(corners: Any) -> None:
-    settings = StreamSettings(images=40, sources=4, crop_padding=0, flip=True)
+    settings = StreamSettings(images=40, sources=4, crop_padding=0, flip=True, noisy_share=0.0)
     plain = to_pixels(_ramp().images[:1])[0]
     (batch,) = _drawn(corners, _ramp(), settings, n=1)
     mirrored = [torch.equal(image, plain.flip(2)) for image in batch.clean]
@@ -76,13 +78,38 @@ def test_mirrored_images_are_mirrored_from_left_to_right(corners: Any) -> None:
 
 
 def test_shifted_images_are_crops_of_the_image_with_its_reflected_rim(corners: Any) -> None:
-    settings = StreamSettings(images=40, sources=4, crop_padding=1, flip=False)
+    settings = StreamSettings(images=40, sources=4, crop_padding=1, flip=False, noisy_share=0.0)
     (batch,) = _drawn(corners, _ramp(), settings, n=1)
     rows = columns = [1, 0, 1, 2, 3, 2]
     padded = to_pixels(_ramp().images[:1])[0, 0][rows][:, columns]
     crops = [padded[top : top + 4, left : left + 4] for top in range(3) for left in range(3)]
     found = [[torch.equal(image[0], crop) for crop in crops].index(True) for image in batch.clean]
     assert len(set(found)) > 5
+
+
+@pytest.mark.parametrize("deviation", [0.01, 0.05])
+def test_a_share_of_the_clean_images_gets_noise_of_the_size_that_was_drawn(corners: Any, deviation: float) -> None:
+    settings = dataclasses.replace(STILL, noisy_share=0.5, smallest_noise=deviation, largest_noise=deviation)
+    images = torch.full((400, 1, 4, 4), 100, dtype=torch.uint8)
+    images[:, :, :2, :2] = 200
+    labels = torch.zeros(400, dtype=torch.int64)
+    found = harmless(corners, images, labels, settings, Generator().manual_seed(0), 64)
+    added = (found - to_pixels(images)).flatten(1)
+    is_noisy = (added != 0).any(1)
+    assert 150 < is_noisy.sum() < 250
+    assert added[is_noisy].std() == pytest.approx(deviation, rel=0.05)
+    # Half of the noise is uniform, none of which is farther than √3 deviations.
+    is_uniform = added[is_noisy].abs().amax(1) <= 3**0.5 * deviation + 1e-6
+    assert 0.4 < is_uniform.double().mean() < 0.7
+
+
+def test_an_image_that_noise_robs_of_its_label_is_left_out(corners: Any) -> None:
+    images = torch.full((200, 1, 4, 4), 100, dtype=torch.uint8)
+    images[:, :, :2, :2] = 103
+    settings = dataclasses.replace(STILL, noisy_share=1.0, smallest_noise=0.1, largest_noise=0.1)
+    found = harmless(corners, images, torch.zeros(200, dtype=torch.int64), settings, Generator().manual_seed(0), 64)
+    assert 20 < len(found) < 180
+    assert (corners(found).logits.argmax(1) == 0).all()
 
 
 def test_margins_come_with_the_images_that_are_right(corners: Any) -> None:
