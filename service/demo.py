@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from detector.calibration import CalibrationSettings, Provenance, calibrate
@@ -12,8 +11,9 @@ from detector.calibration.proxies import ProxySettings
 from detector.calibration.splits import SplitShares
 from detector.calibration.stream import StreamSettings
 from detector.detector import Detector
-from detector.evaluation.attacks import Attack, deepfool, fgsm, pgd
+from detector.evaluation.attacks import Attack, AttackSpec, StrengthUnit, deepfool, fgsm, pgd
 from detector.evaluation.experiment import run_experiment
+from detector.evaluation.run_settings import settings_of
 from detector.presets import Preset, settings_for
 from detector.types import LabelledImages
 from models.digits import load_digits_images
@@ -21,7 +21,7 @@ from models.loaded import LoadedClassifier
 from models.registry import load_classifier
 from service.console import results
 from service.errors import InputError
-from service.evaluation import PAGE_FILE, show, write_report
+from service.evaluation_report import PAGE_FILE, show, write_report
 from service.imagesets import load_image_set
 from service.options import DemoData
 from service.outputs import require_writable
@@ -49,7 +49,7 @@ class Demonstration:
     references: LabelledImages
     held_out: LabelledImages
     settings: CalibrationSettings
-    attacks: Mapping[str, Attack]
+    attacks: tuple[AttackSpec, ...]
     limit: int
 
 
@@ -73,16 +73,11 @@ def run_demo(*, data: DemoData, images: str | None, out: Path, json: bool) -> No
             progress=progress,
         )
         detectors = {loaded.name: Detector(loaded.classifier, bundle)}
-        experiment = run_experiment(
-            detectors,
-            demonstration.held_out,
-            demonstration.attacks,
-            limit=demonstration.limit,
-            seed=0,
-            progress=progress,
-        )
-        write_report(out, detectors, experiment, title=f"Isthmus on {data}", lead=_LEAD)
-    show(experiment, json=json)
+        held_out, attacks, limit = demonstration.held_out, demonstration.attacks, demonstration.limit
+        experiment = run_experiment(detectors, held_out, attacks, limit=limit, seed=0, progress=progress)
+        settings = settings_of(detectors, held_out, attacks, limit=limit, seed=0).shared()
+        write_report(out, detectors, experiment, settings, title=f"Isthmus on {data}", lead=_LEAD)
+    show(experiment, settings, json=json)
     if not json:
         seconds = time.perf_counter() - started
         results.print(f"page with pictures: {out / PAGE_FILE}   ({seconds:.0f} s)", markup=False)
@@ -103,8 +98,8 @@ def _digits(images: str | None) -> Demonstration:
         references=LabelledImages(images=references.images, labels=references.labels),
         held_out=LabelledImages(images=held_out.images, labels=held_out.labels),
         settings=DIGITS_SETTINGS,
-        attacks={"fgsm, 0.2": fgsm(0.2), "pgd, 0.15": pgd(0.15), "deepfool": deepfool()},
-        limit=300,
+        attacks=_attacks(fgsm_radius=0.2, pgd_radius=0.15),
+        limit=200,
     )
 
 
@@ -122,8 +117,30 @@ def _cifar10(images: str | None) -> Demonstration:
         references=references[:2000],
         held_out=held_out[:4000],
         settings=dataclasses.replace(settings, shares=SplitShares(reserved=0.2)),
-        attacks={"fgsm, 8/255": fgsm(8 / 255), "pgd, 2/255": pgd(2 / 255), "deepfool": deepfool()},
+        attacks=_attacks(fgsm_radius=8 / 255, pgd_radius=2 / 255),
         limit=200,
+    )
+
+
+def _attacks(*, fgsm_radius: float, pgd_radius: float) -> tuple[AttackSpec, ...]:
+    """Three of the built-in attacks, at radii that suit the images."""
+    return (
+        _spec("fgsm", f"FGSM, L∞ {fgsm_radius * 255:.3g}/255", fgsm(fgsm_radius), fgsm_radius),
+        _spec("pgd", f"PGD, L∞ {pgd_radius * 255:.3g}/255, 20 steps", pgd(pgd_radius), pgd_radius),
+        _spec("deepfool", "DeepFool, L2", deepfool(), None),
+    )
+
+
+def _spec(name: str, title: str, attack: Attack, radius: float | None) -> AttackSpec:
+    return AttackSpec(
+        name=name,
+        title=title,
+        method=name,
+        strength=None if radius is None else radius * 255,
+        strength_unit=StrengthUnit.NONE if radius is None else StrengthUnit.LINF,
+        needs_gradient=True,
+        most_images=None,
+        attack=attack,
     )
 
 

@@ -1,117 +1,181 @@
 """Attacks labelled images and measures how well bundles tell them from clean ones."""
 
-import json as json_format
-from collections.abc import Collection, Mapping
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table as RichTable
-
 from detector.detector import Detector
-from detector.evaluation.attacks import SUITE
+from detector.evaluation.adaptive import ADAPTIVE, AdaptiveSpec
+from detector.evaluation.attacks import AttackSpec, MissingExtraError, specs_named
 from detector.evaluation.experiment import Experiment, run_experiment
-from detector.evaluation.page import Table, write_page
-from detector.evaluation.presentation import attack_table, build_page, comparison_table, natural_table
-from detector.evaluation.serialised import as_document
-from models.files import replace_atomically
+from detector.evaluation.extensions import with_adaptive, with_baselines
+from detector.evaluation.recovered_splits import RecoveredSplits, recover_splits
+from detector.evaluation.resuming import adaptive_shard
+from detector.evaluation.run_settings import RunSettings, open_run, settings_of
+from detector.evaluation.shards import FolderShards, MemoryShards, ShardStore
+from detector.types import LabelledImages, ProgressCallback
 from service.bundles import ClassifierChoice, OpenedDetector, open_detector
-from service.console import results, write_json
+from service.console import messages, results
 from service.errors import InputError
+from service.evaluation_report import PAGE_FILE, show, write_report
 from service.imagesets import load_image_set
 from service.outputs import require_writable
 from service.progress import progress_bars
 
-RESULTS_FILE = "results.json"
-PAGE_FILE = "report.html"
+SHARD_FOLDER = "shards"
+
+logger = logging.getLogger(__name__)
 
 
-def run_evaluation(
-    *,
-    bundles: list[str],
-    images: str,
-    choice: ClassifierChoice,
-    limit: int,
-    seed: int,
-    download: bool,
-    out: Path | None,
-    json: bool,
-) -> None:
-    """Run the suite of attacks once and judge it with every bundle; the first one is shown in full.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationRequest:
+    """What a user asks for.
+
+    Attributes:
+        images: the image set that is attacked; those that a calibration has seen are left out.
+        attacks: names of suites and attacks, with commas between them.
+        adaptive: whether the bundles are attacked by those who know them, too.
+        baselines: whether detectors of others are fitted and judged beside the first bundle.
+        limit: clean images that each attack is run on, at most.
+        out: the folder of the run; None for a run that is only shown.
+    """
+
+    bundles: Sequence[str]
+    images: str
+    choice: ClassifierChoice
+    attacks: str
+    adaptive: bool
+    baselines: bool
+    limit: int
+    seed: int
+    download: bool
+    out: Path | None
+    json: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What is to be run, with what an earlier run in the same folder had."""
+
+    settings: RunSettings
+    specs: tuple[AttackSpec, ...]
+    adaptive: tuple[AdaptiveSpec, ...]
+    splits: RecoveredSplits | None
+    shards: ShardStore
+
+
+def run_evaluation(request: EvaluationRequest) -> None:
+    """Attack once and judge with every bundle; the first one is shown in full. A run that was stopped is continued.
 
     Raises:
-        InputError: bundles of different classifiers, or images that cannot be read.
-        DetectorError, ModelError: a bundle or the classifier cannot be used.
+        InputError: bundles of different classifiers, images that cannot be read, or attacks that are not installed.
+        DetectorError, ModelError: a bundle, the classifier or the folder of the run cannot be used.
+        OSError: something cannot be written; what was finished before is kept.
     """
-    opened = {Path(name).name: open_detector(name, false_positive_rate=0.05, choice=choice) for name in bundles}
-    if len(opened) < len(bundles):
-        raise InputError(f"two of the bundles {', '.join(bundles)} have one name; rename one of their folders")
+    opened = _opened(request)
+    detectors = {name: one.detector for name, one in opened.items()}
     first = next(iter(opened.values()))
-    _require_one_classifier(opened)
-    if out is not None:
-        require_writable(out)
+    specs = _specs(request.attacks)
+    if request.out is not None:
+        require_writable(request.out)
     with progress_bars() as progress:
-        data = load_image_set(images, first.preprocessing, labels=first.labels, download=download, progress=progress)
-        detectors = {name: one.detector for name, one in opened.items()}
-        experiment = run_experiment(detectors, data, SUITE, limit=limit, seed=seed, progress=progress)
-    if out is not None:
-        write_report(out, detectors, experiment, title=f"Evaluation of {next(iter(opened))}", lead=_LEAD)
-    show(experiment, json=json)
+        data = load_image_set(
+            request.images, first.preprocessing, labels=first.labels, download=request.download, progress=progress
+        )
+        plan = _planned(request, detectors, data, specs)
+        try:
+            experiment = _run(plan, detectors, data, progress)
+        except KeyboardInterrupt:
+            if request.out is not None:
+                logger.info("what is finished is kept in %s; the same command goes on from there", request.out)
+            raise
+        document_run = plan.settings.shared()
+        if request.out is not None:
+            title = f"Evaluation of {next(iter(opened))}"
+            write_report(request.out, detectors, experiment, document_run, title=title, lead=_LEAD)
+    show(experiment, document_run, json=request.json)
+    if request.out is not None:
+        (messages if request.json else results).print(f"report: {request.out / PAGE_FILE}", markup=False)
 
 
 _LEAD = (
-    "Every attack sees the classifier alone and runs on images that no calibration has seen. Only successful attacks "
-    "count. Thresholds are those of the calibration."
+    "Every attack of the first table sees the classifier alone and runs on images that no calibration has seen. Only "
+    "successful attacks count. Thresholds are those of the calibration."
 )
 
 
-def write_report(
-    out: Path, detectors: Mapping[str, Detector], experiment: Experiment, *, title: str, lead: str
-) -> None:
-    """Write `results.json` and `report.html`; the page shows the first detector in full."""
-    name, detector = next(iter(detectors.items()))
-    record = detector.bundle.record
-    facts = [
-        ("classifier", record.classifier),
-        ("accuracy on these images", f"{experiment.accuracy:.1%}"),
-        ("clean images", str(len(experiment.clean))),
-        ("prototypes of each label", f"{len(record.prototype_kinds)} {', '.join(sorted(set(record.prototype_kinds)))}"),
-        ("mixing weights", ", ".join(f"{weight:.2f}" for weight in detector.bundle.mixing.tolist())),
-        ("forward passes an image", f"{detector.bundle.expected_forward_equivalents:.3g}"),
-    ]
-    write_page(build_page(title, lead, facts, detector, name, experiment), out / PAGE_FILE)
-    with replace_atomically(out / RESULTS_FILE) as temporary:
-        temporary.write_text(json_format.dumps(as_document(experiment), indent=2, allow_nan=False) + "\n")
+def _run(
+    plan: _Plan, detectors: Mapping[str, Detector], data: LabelledImages, progress: ProgressCallback
+) -> Experiment:
+    limit, seed = plan.settings.limit, plan.settings.seed
+    found = run_experiment(detectors, data, plan.specs, limit=limit, seed=seed, shards=plan.shards, progress=progress)
+    if plan.adaptive:
+        found = with_adaptive(found, detectors, plan.adaptive, plan.shards, limit=limit, seed=seed, progress=progress)
+    if plan.splits is not None:
+        first = next(iter(detectors.values()))
+        found = with_baselines(found, first, plan.splits, seed=seed, progress=progress)
+    return found
 
 
-def show(experiment: Experiment, *, json: bool) -> None:
-    """Print the tables, or the whole document as JSON."""
-    if json:
-        write_json(as_document(experiment))
-        return
-    every = list(experiment.figures.values())
-    if len(every) > 1:
-        results.print(rendered(comparison_table(every)))
-    results.print(rendered(attack_table(every[0]), leave_out=("L2", "L∞ / 255", "95 % interval")))
-    results.print(rendered(natural_table(every[0]), leave_out=("95 % interval",)))
-    if every[0].small_recovered is not None:
-        results.print(f"true label suspected, flagged attacks up to 2/255: {every[0].small_recovered:.3f}")
+def _planned(
+    request: EvaluationRequest, detectors: Mapping[str, Detector], data: LabelledImages, specs: Sequence[AttackSpec]
+) -> _Plan:
+    """The plan, and the folder of the run made ready for it."""
+    settings = settings_of(
+        detectors,
+        data,
+        specs,
+        limit=request.limit,
+        seed=request.seed,
+        adaptive=ADAPTIVE if request.adaptive else (),
+        baselines=request.baselines,
+    )
+    first = next(iter(detectors.values()))
+    # Before the folder and the attacks, so that what cannot be done is said at once.
+    splits = recover_splits(first.bundle, data) if request.baselines else None
+    if request.out is None:
+        adaptive = ADAPTIVE if request.adaptive else ()
+        return _Plan(settings=settings, specs=tuple(specs), adaptive=adaptive, splits=splits, shards=MemoryShards())
+    shards = FolderShards(request.out / SHARD_FOLDER, logger.info)
+    run = open_run(request.out, settings)
+    known = [name for name in run.attacks if name in settings.attacks or name in shards]
+    digests = run.bundles.values()
+    return _Plan(
+        settings=run,
+        specs=_specs(",".join(known)),
+        adaptive=tuple(
+            spec
+            for spec in ADAPTIVE
+            if spec.name in settings.adaptive or all(adaptive_shard(spec.name, digest) in shards for digest in digests)
+        ),
+        splits=splits or (recover_splits(first.bundle, data) if run.baselines else None),
+        shards=shards,
+    )
 
 
-def rendered(table: Table, leave_out: Collection[str] = ()) -> RichTable:
-    """A table of the page, for a terminal, which has no room for all its columns."""
-    shown = RichTable(title=table.title, caption=table.note or None, box=SIMPLE_HEAD)
-    kept = [index for index, column in enumerate(table.columns) if column not in leave_out]
-    for index in kept:
-        shown.add_column(table.columns[index], justify="right" if index else "left", no_wrap=not index)
-    for row in table.rows:
-        shown.add_row(*(_cell(row[index]) for index in kept))
-    return shown
+def _specs(text: str) -> tuple[AttackSpec, ...]:
+    try:
+        return specs_named(text)
+    except MissingExtraError as error:
+        raise InputError(f"{error}; --attacks builtin needs nothing else") from error
 
 
-def _cell(value: str | float | int | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _opened(request: EvaluationRequest) -> dict[str, OpenedDetector]:
+    opened = {
+        _name(bundle): open_detector(bundle, false_positive_rate=0.05, choice=request.choice)
+        for bundle in request.bundles
+    }
+    if len(opened) < len(request.bundles):
+        raise InputError(f"two of the bundles {', '.join(request.bundles)} have one name; rename one of their folders")
+    _require_one_classifier(opened)
+    return opened
+
+
+def _name(bundle: str) -> str:
+    """What a bundle is called in tables: the name of its folder, also where that is given as a dot."""
+    name = Path(bundle).name
+    return Path(bundle).resolve().name if name in ("", "..") else name
 
 
 def _require_one_classifier(opened: Mapping[str, OpenedDetector]) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from detector.files import replace_atomically
 from service.console import results, write_json
-from service.evaluation import rendered
 from service.outputs import require_writable
 from service.progress import progress_bars
 from service.studies.catalogue import entry_named, study_of
 from service.studies.page import badge_of, render_study
 from service.studies.report import Study, StudyReport, StudyRequest
 from service.studies.serialised import as_document
+from service.terminal_tables import rendered
 
 PAGE_FILE = "report.html"
 STUDY_FILE = "study.json"

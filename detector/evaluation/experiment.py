@@ -1,18 +1,27 @@
 """One run: attack images that calibration never saw, and judge them with one or more detectors of one classifier."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from detector.calibration.splits import image_digests
 from detector.detector import Detector
-from detector.evaluation.attacked import AttackedImages, attack_all
-from detector.evaluation.attacks import Attack
-from detector.evaluation.results import DetectorFigures, Judgement, evaluate_detector
-from detector.passes import waypoints_per_pass
+from detector.evaluation.attacked import AttackedImages, SkippedAttack
+from detector.evaluation.attacks import AttackSpec
+from detector.evaluation.baselines import BaselineFigures
+from detector.evaluation.evaluating import JudgedImages, evaluate_detector
+from detector.evaluation.judgements import Judgement
+from detector.evaluation.results import DetectorFigures
+from detector.evaluation.resuming import attacked_images
+from detector.evaluation.score_table import ScoredGroup
+from detector.evaluation.shards import MemoryShards, ShardStore
+from detector.passes import predicted_labels, waypoints_per_pass
 from detector.types import Classifier, ImageError, LabelledImages, ProgressCallback, no_progress, to_pixels
+
+FEWEST_CLEAN = 2
+"""Of fewer clean images no share and no interval says anything."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,16 +32,24 @@ class Experiment:
         clean: correctly classified images; false positives are counted on all of them, attacks run on the first ones.
         misclassified: natural images that the classifier gets wrong.
         n_seen: images left out because a bundle's calibration had seen them.
+        specs: the attacks asked for.
+        skipped: why an attack gave nothing to judge, by its name.
         figures: by name of the detector, in the order given.
         judgements: by name of the detector, then by attack and `clean`.
+        baselines: detectors of others, by name, fitted on what the first detector was calibrated with.
+        scores: of every image by every detector.
     """
 
     clean: LabelledImages
     misclassified: LabelledImages
     n_seen: int
+    specs: tuple[AttackSpec, ...]
     attacked: Mapping[str, AttackedImages]
+    skipped: Mapping[str, str]
     figures: Mapping[str, DetectorFigures]
     judgements: Mapping[str, Mapping[str, Judgement]]
+    baselines: Mapping[str, BaselineFigures] = dataclasses.field(default_factory=dict)
+    scores: Sequence[ScoredGroup] = ()
 
     @property
     def accuracy(self) -> float:
@@ -43,51 +60,74 @@ class Experiment:
 def run_experiment(
     detectors: Mapping[str, Detector],
     data: LabelledImages,
-    attacks: Mapping[str, Attack],
+    specs: Sequence[AttackSpec],
     *,
     limit: int,
     seed: int,
+    shards: ShardStore | None = None,
     progress: ProgressCallback = no_progress,
 ) -> Experiment:
-    """Judge clean and attacked images with every detector; all see the same images.
+    """Judge clean, corrupted and attacked images with every detector; all see the same images.
 
     Args:
         detectors: by name; all of one classifier.
-        limit: clean images that each attack is run on, at most.
+        limit: clean images that each attack is run on, and that are corrupted, at most.
+        shards: where finished attacks are, and are kept; by default nowhere.
 
     Raises:
-        ImageError: nothing is left to evaluate on.
+        ImageError: too little is left to evaluate on.
     """
     classifier = next(iter(detectors.values())).classifier
-    chunk = waypoints_per_pass(classifier.input_shape)
-    unseen = _unseen(data, detectors)
-    is_correct = _correct(classifier, unseen, chunk)
-    clean, misclassified = _dealt(unseen[is_correct]), unseen[~is_correct]
-    if len(clean) == 0:
-        raise ImageError(
-            f"of {len(data)} images, {len(data) - len(unseen)} were used in calibration and none of the rest is "
-            "classified correctly; give images that calibration has not seen (isthmus calibrate --reserve keeps some)"
-        )
-    attacked = attack_all(attacks, classifier, clean[:limit], seed=seed, chunk=chunk, progress=progress)
-    figures, judgements = {}, {}
-    for name, detector in detectors.items():
-        figures[name], judgements[name] = evaluate_detector(
-            name,
-            detector,
-            clean=clean,
-            misclassified=misclassified,
-            attacked=attacked,
-            seed=seed,
-            progress=progress,
-        )
+    unseen, clean, misclassified = _parted(detectors, data, classifier)
+    made = _attacked(specs, classifier, clean[:limit], shards or MemoryShards(), seed, progress)
+    attacked = {name: found for name, found in made.items() if isinstance(found, AttackedImages)}
+    images = JudgedImages(clean=clean, misclassified=misclassified, corruptible=clean[:limit], attacked=attacked)
+    found = {
+        name: evaluate_detector(name, detector, images, seed=seed, progress=progress)
+        for name, detector in detectors.items()
+    }
     return Experiment(
         clean=clean,
         misclassified=misclassified,
         n_seen=len(data) - len(unseen),
+        specs=tuple(specs),
         attacked=attacked,
-        figures=figures,
-        judgements=judgements,
+        skipped={name: skipped.reason for name, skipped in made.items() if isinstance(skipped, SkippedAttack)},
+        figures={name: one.figures for name, one in found.items()},
+        judgements={name: one.judgements for name, one in found.items()},
+        scores=tuple(rows for one in found.values() for rows in one.scores),
     )
+
+
+def _attacked(
+    specs: Sequence[AttackSpec],
+    classifier: Classifier,
+    clean: LabelledImages,
+    shards: ShardStore,
+    seed: int,
+    progress: ProgressCallback,
+) -> dict[str, AttackedImages | SkippedAttack]:
+    chunk = waypoints_per_pass(classifier.input_shape)
+    return {
+        spec.name: attacked_images(spec, classifier, clean, shards, seed=seed, chunk=chunk, progress=progress)
+        for spec in specs
+    }
+
+
+def _parted(
+    detectors: Mapping[str, Detector], data: LabelledImages, classifier: Classifier
+) -> tuple[LabelledImages, LabelledImages, LabelledImages]:
+    """The images that no calibration has seen, and which of them the classifier gets right and wrong."""
+    unseen = _unseen(data, detectors)
+    is_correct = _correct(classifier, unseen)
+    clean, misclassified = _dealt(unseen[is_correct]), unseen[~is_correct]
+    if len(clean) < FEWEST_CLEAN:
+        raise ImageError(
+            f"of {len(data)} images, {len(data) - len(unseen)} were used in calibration and {len(clean) or 'none'} of "
+            f"the rest is classified correctly, where at least {FEWEST_CLEAN} are needed; give images that calibration "
+            "has not seen (isthmus calibrate --reserve keeps some)"
+        )
+    return unseen, clean, misclassified
 
 
 def _unseen(data: LabelledImages, detectors: Mapping[str, Detector]) -> LabelledImages:
@@ -108,13 +148,10 @@ def _dealt(data: LabelledImages) -> LabelledImages:
     for label in data.labels.tolist():
         seen[label] = seen.get(label, 0) + 1
         turns.append(seen[label])
-    return data[torch.tensor(turns).argsort(stable=True)]
+    return data[torch.tensor(turns, dtype=torch.int64).argsort(stable=True)]
 
 
-@torch.no_grad()
-def _correct(classifier: Classifier, data: LabelledImages, chunk: int) -> Tensor:
-    predicted = [
-        classifier(to_pixels(part, classifier.device)).logits.argmax(1).cpu()
-        for part in torch.split(data.images, chunk)
-    ]
-    return torch.cat(predicted) == data.labels if predicted else torch.zeros(0, dtype=torch.bool)
+def _correct(classifier: Classifier, data: LabelledImages) -> Tensor:
+    if len(data) == 0:
+        return torch.zeros(0, dtype=torch.bool)
+    return predicted_labels(classifier, to_pixels(data.images)) == data.labels

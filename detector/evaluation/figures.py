@@ -9,12 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from detector.evaluation.svg import Ink, inline_svg, series_ink, styled
+from detector.evaluation.svg import N_SERIES, Ink, inline_svg, series_ink, styled
 
 Curve = Float[ndarray, " point"]
 
 LOWEST_RATE = 1e-3
 """Left end of the false-positive axis."""
+
+MOST_POINTS = 300
+"""Points that one curve of true over false positives is drawn with."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -93,14 +96,24 @@ def _draw_band(axes: Axes, band: ProfileBand, ink: str, line_style: str) -> None
 
 @styled
 def score_figure(
-    groups: Sequence[ScoreGroup], *, threshold: float | None, false_positive_rate: float, prefix: str
+    groups: Sequence[ScoreGroup],
+    *,
+    limits: tuple[float, float],
+    threshold: float | None,
+    false_positive_rate: float,
+    prefix: str,
 ) -> str:
-    """Histograms of the scores, one row a group, each to its own height; at the right the share at or above."""
+    """Histograms of the scores, one row a group, each to its own height; at the right the share at or above.
+
+    Args:
+        groups: the first is set off from the others.
+        limits: range of the axis of scores, e.g. that of `score_limits`.
+    """
     figure = Figure(figsize=(500 / 72, (58 + 34 * len(groups)) / 72), layout="constrained")
     axes = figure.subplots()
     _bare(axes)
     axes.spines["left"].set_visible(False)
-    low, high = finite_range(np.concatenate([group.scores for group in groups]))
+    low, high = limits
     n_bins = int(np.clip(2 * max(len(group.scores) for group in groups) ** 0.5, 12, 48))
     edges = np.linspace(low, high, n_bins + 1)
     rows = range(len(groups) - 1, -1, -1)
@@ -124,6 +137,11 @@ def score_figure(
     return inline_svg(figure, label=label, prefix=prefix)
 
 
+def score_limits(groups: Sequence[ScoreGroup]) -> tuple[float, float]:
+    """One range of scores for all groups."""
+    return finite_range(np.concatenate([group.scores for group in groups]))
+
+
 def flagged_share(scores: Float[ndarray, " image"], threshold: float) -> float:
     """Share of images at or above the threshold; an undecided image counts, as callers treat it as adversarial."""
     return float(((scores >= threshold) | np.isnan(scores)).mean()) if len(scores) else 0.0
@@ -131,7 +149,10 @@ def flagged_share(scores: Float[ndarray, " image"], threshold: float) -> float:
 
 @styled
 def roc_figure(curves: RocCurves, *, prefix: str) -> str:
-    """True-positive rate over false-positive rate, whose axis is logarithmic from 0.001 to 1."""
+    """True-positive rate over false-positive rate, whose axis is logarithmic from 0.001 to 1.
+
+    The first `N_SERIES` curves have a colour and a name each; the others are drawn faintly behind them.
+    """
     figure = Figure(figsize=(500 / 72, 340 / 72), layout="constrained")
     axes = figure.subplots()
     _bare(axes)
@@ -139,10 +160,15 @@ def roc_figure(curves: RocCurves, *, prefix: str) -> str:
     axes.set_xscale("log")
     chance = np.geomspace(LOWEST_RATE, 1, 50)
     axes.plot(chance, chance, color=Ink.FAINT, linewidth=1, linestyle=":", label="chance")
-    for index, (name, (false_positive_rates, true_positive_rates)) in enumerate(curves.items()):
-        rates, hits = _visible(false_positive_rates, true_positive_rates)
-        line_style = "-" if index % 8 < 4 else "--"
-        axes.plot(rates, hits, color=series_ink(index), linestyle=line_style, drawstyle="steps-post", label=name)
+    for index, (name, curve) in enumerate(curves.items()):
+        rates, hits = _visible(*curve)
+        line_style = "-" if index < N_SERIES // 2 else "--"
+        if index < N_SERIES:
+            axes.plot(rates, hits, color=series_ink(index), linestyle=line_style, drawstyle="steps-post", label=name)
+        else:
+            name_of_all = f"{len(curves) - N_SERIES} others" if index == N_SERIES else None
+            (line,) = axes.plot(rates, hits, drawstyle="steps-post", label=name_of_all)
+            line.set(color=Ink.FAINT, linewidth=0.8, alpha=0.6, zorder=1.5)
     axes.set(xlim=(LOWEST_RATE, 1), ylim=(0, 1.01), xlabel="false-positive rate", ylabel="true-positive rate")
     axes.set_xticks([0.001, 0.01, 0.05, 0.1, 1], ["0.001", "0.01", "0.05", "0.1", "1"])
     axes.set_xticks([], minor=True)
@@ -158,7 +184,12 @@ def _visible(
     is_left = false_positive_rates <= LOWEST_RATE
     entry = true_positive_rates[is_left].max(initial=0.0)
     rates = np.concatenate([[LOWEST_RATE], false_positive_rates[~is_left]])
-    return rates, np.concatenate([[entry], true_positive_rates[~is_left]])
+    hits = np.concatenate([[entry], true_positive_rates[~is_left]])
+    if len(rates) <= MOST_POINTS:
+        return rates, hits
+    # Thousands of points of each of thirty curves would make a page heavy and show nothing more.
+    kept = np.unique(np.searchsorted(rates, np.geomspace(LOWEST_RATE, rates[-1], MOST_POINTS), side="right") - 1)
+    return rates[kept], hits[kept]
 
 
 def _bare(axes: Axes) -> None:

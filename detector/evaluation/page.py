@@ -1,15 +1,11 @@
 """The page that shows an evaluation: figures, tables and single paths in one HTML file that needs nothing else."""
 
 import dataclasses
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float, UInt8
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from numpy import ndarray
 
 from detector.evaluation.figures import (
     ProfileBand,
@@ -17,21 +13,20 @@ from detector.evaluation.figures import (
     ScoreGroup,
     band_figure,
     band_limits,
-    finite_range,
-    profile_figure,
     roc_figure,
     score_figure,
+    score_limits,
 )
-from detector.evaluation.pictures import AMPLIFICATION, difference_uri, is_reduced, picture_uri, thumbnail_uri
+from detector.evaluation.path_example import PathExample, example_contexts
+from detector.evaluation.pictures import AMPLIFICATION, is_reduced
+from detector.evaluation.svg import N_SERIES
+from detector.evaluation.sweep_figure import SweepPanel, sweep_figure
 from detector.evaluation.tables import Table, table_context
 from detector.files import replace_atomically
 from detector.types import DetectorError
-from detector.verdict import Decision
 
-__all__ = ["Page", "PageError", "PathExample", "ProfileBand", "ScoreGroup", "Table", "render_page", "write_page"]
-
-MOST_WEIGHTS = 12
-"""Mixing weights written beneath one strip at most."""
+MOST_GROUPS = 10
+"""Groups of images that are drawn openly, the reference among them; the others are folded."""
 
 
 class PageError(DetectorError):
@@ -39,36 +34,25 @@ class PageError(DetectorError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PathExample:
-    """One image and its lowest-barrier path.
+class SummaryFigure:
+    """One figure of the block at the top of a page.
 
     Attributes:
-        title: heading of its card.
-        attack: None for a natural image.
-        suspected_label: None where nothing is suspected.
-        p_value, score: not finite for an undecided image.
-        barrier: in nats; None where there is no path.
-        image: what was judged.
-        original: the image that was attacked; None for a natural image.
-        strip: pictures along the path, from the image to the prototype.
-        mixing: share of the prototype in each picture of the strip, 0 to 1.
-        profiles: by "name, unit"; one value a picture of the strip.
+        value: as it is read.
+        detail: interval, number of images, or what it is the worst of; may be empty.
     """
 
+    name: str
+    value: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Section:
+    """Tables under one heading."""
+
     title: str
-    attack: str | None
-    true_label: str
-    predicted_label: str
-    suspected_label: str | None
-    decision: Decision
-    p_value: float
-    score: float
-    barrier: float | None
-    image: UInt8[ndarray, "channel height width"]
-    original: UInt8[ndarray, "channel height width"] | None
-    strip: UInt8[ndarray, "point channel height width"]
-    mixing: Float[ndarray, " point"]
-    profiles: Mapping[str, Float[ndarray, " point"]]
+    tables: tuple[Table, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,22 +61,24 @@ class Page:
 
     Attributes:
         facts: (name, value) pairs beneath the lead.
-        bands: the first is the reference that is drawn behind the others.
+        bands: the first is the reference that is drawn behind the others, which follow worst first.
         band_unit: of the bands' potential, e.g. "cross-entropy, nats".
-        score_groups: the first is set off from the others.
+        score_groups: the first is set off from the others, which follow worst first.
         threshold: score from which images are flagged at `false_positive_rate`.
-        roc: by name, false-positive rates in ascending order and the true-positive rate at each.
+        roc: by name, worst first, false-positive rates in ascending order and the true-positive rate at each.
     """
 
     title: str
     lead: str
     facts: tuple[tuple[str, str], ...]
-    tables: tuple[Table, ...]
+    summary: tuple[SummaryFigure, ...]
+    sections: tuple[Section, ...]
     bands: tuple[ProfileBand, ...]
     band_unit: str
     score_groups: tuple[ScoreGroup, ...]
     threshold: float | None
     roc: RocCurves
+    sweeps: tuple[SweepPanel, ...]
     examples: tuple[PathExample, ...]
     footer: str
     false_positive_rate: float = 0.05
@@ -123,49 +109,25 @@ def render_page(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    limits = _profile_limits(page.examples)
+    bands = list(_band_contexts(page))
     return environment.get_template("page.html.j2").render(
         page=page,
-        tables=[table_context(table) for table in page.tables],
-        bands=list(_band_contexts(page)),
-        scores=_scores_svg(page),
+        sections=[(section.title, [table_context(table) for table in section.tables]) for section in page.sections],
+        bands=bands[: MOST_GROUPS - 1],
+        folded_bands=bands[MOST_GROUPS - 1 :],
+        scores=_scores_svg(page, page.score_groups[:MOST_GROUPS], "scores-"),
+        folded_scores=_scores_svg(page, _with_reference(page.score_groups[MOST_GROUPS:], page), "folded-scores-"),
+        n_folded_scores=len(page.score_groups) - MOST_GROUPS,
         roc=Markup(roc_figure(page.roc, prefix="roc-")) if page.roc else None,
-        examples=[_example_context(example, index, limits) for index, example in enumerate(page.examples)],
+        n_coloured=N_SERIES,
+        sweeps=[
+            (panel.method, Markup(sweep_figure(panel, prefix=f"sweep-{index}-")))
+            for index, panel in enumerate(page.sweeps)
+        ],
+        examples=example_contexts(page.examples),
         amplification=AMPLIFICATION,
         has_reduced=any(is_reduced(example.image) for example in page.examples),
     )
-
-
-def verdict_in_words(example: PathExample) -> str:
-    """The verdict as a sentence, e.g. "flagged: p = 0.004; the classifier says 3, the path says 8"."""
-    says = f"the classifier says {example.predicted_label}"
-    if example.suspected_label is not None:
-        says += f", the path says {example.suspected_label}"
-    match example.decision:
-        case Decision.ADVERSARIAL:
-            return f"flagged: p = {_p_text(example.p_value)}; {says}"
-        case Decision.CLEAN:
-            return f"passed: p = {_p_text(example.p_value)}; {says}"
-        case Decision.UNDECIDED:
-            return f"undecided, to be treated as adversarial; {says}"
-
-
-def truth_in_words(example: PathExample) -> str:
-    """What the image really is, e.g. "pgd8 attack on 8"."""
-    if example.attack is None:
-        return f"natural image of {example.true_label}"
-    return f"{example.attack} attack on {example.true_label}"
-
-
-def is_right(example: PathExample) -> bool:
-    """Whether an attack was stopped or a natural image let through."""
-    return (example.decision is Decision.CLEAN) == (example.attack is None)
-
-
-def _p_text(p_value: float) -> str:
-    if not math.isfinite(p_value):
-        return "–"
-    return np.format_float_positional(p_value, precision=2, fractional=False, trim="-")
 
 
 def _band_contexts(page: Page) -> Iterator[dict[str, object]]:
@@ -178,67 +140,19 @@ def _band_contexts(page: Page) -> Iterator[dict[str, object]]:
         yield {"name": band.name, "svg": Markup(svg)}
 
 
-def _scores_svg(page: Page) -> Markup | None:
-    if not page.score_groups:
+def _with_reference(groups: tuple[ScoreGroup, ...], page: Page) -> tuple[ScoreGroup, ...]:
+    return (page.score_groups[0], *groups) if groups else ()
+
+
+def _scores_svg(page: Page, groups: tuple[ScoreGroup, ...], prefix: str) -> Markup | None:
+    """Histograms of some of the page's groups, on the axis of all of them."""
+    if not groups:
         return None
     svg = score_figure(
-        page.score_groups,
+        groups,
+        limits=score_limits(page.score_groups),
         threshold=page.threshold,
         false_positive_rate=page.false_positive_rate,
-        prefix="scores-",
+        prefix=prefix,
     )
     return Markup(svg)
-
-
-def _profile_limits(examples: tuple[PathExample, ...]) -> Mapping[str, tuple[float, float]]:
-    """One vertical range for each potential, so that the cards can be compared by eye."""
-    values: dict[str, list[Float[ndarray, " _"]]] = {}
-    for example in examples:
-        for name, profile in example.profiles.items():
-            values.setdefault(name, []).append(profile)
-    return {name: finite_range(np.concatenate(profiles)) for name, profiles in values.items()}
-
-
-def _example_context(example: PathExample, index: int, limits: Mapping[str, tuple[float, float]]) -> dict[str, object]:
-    pictures = [("what came", picture_uri(example.image), example.image.shape)]
-    if example.original is not None:
-        pictures += [
-            ("before the attack", picture_uri(example.original), example.original.shape),
-            (f"difference × {AMPLIFICATION}", difference_uri(example.image, example.original), example.image.shape),
-        ]
-    every = math.ceil(len(example.mixing) / MOST_WEIGHTS)
-    return {
-        "example": example,
-        "verdict": verdict_in_words(example),
-        "truth": truth_in_words(example),
-        "is_right": is_right(example),
-        "is_pixelated": not is_reduced(example.image),
-        "pictures": pictures,
-        "strip": [
-            (thumbnail_uri(picture), f"{weight:.2g}", position % every == 0)
-            for position, (picture, weight) in enumerate(zip(example.strip, example.mixing, strict=True))
-        ],
-        "profiles": [
-            _profile_context(name, values, limits=limits[name], prefix=f"example-{index}-{row}-")
-            for row, (name, values) in enumerate(example.profiles.items())
-        ],
-    }
-
-
-def _profile_context(
-    name: str, values: Float[ndarray, " point"], *, limits: tuple[float, float], prefix: str
-) -> dict[str, object]:
-    potential, _, unit = name.partition(", ")
-    label = f"{name}, from {_number_text(values[0])} at the image to {_number_text(values[-1])} at the prototype"
-    return {
-        "potential": potential,
-        "unit": unit,
-        "lowest": _number_text(limits[0]),
-        "highest": _number_text(limits[1]),
-        "values": [_number_text(value) for value in values],
-        "svg": Markup(profile_figure(values, limits=limits, label=label, prefix=prefix)),
-    }
-
-
-def _number_text(value: float) -> str:
-    return f"{value:.3g}".replace("-", "−")

@@ -1,46 +1,38 @@
-"""Judges natural and attacked images with one detector, and says how well it did.
-
-Every figure comes from verdicts of `Detector.inspect`; thresholds are the calibrated ones, never chosen here.
-"""
+"""How well a detector did: figures of each attack, and what they come to."""
 
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool
 from numpy import ndarray
 
-from detector.detector import Detector
+from detector.evaluation.adaptive import AdaptiveFigures
 from detector.evaluation.attacked import AttackedImages
-from detector.evaluation.metrics import Estimate, Scores, auroc, auroc_estimate, is_within_binomial, rate_estimate
-from detector.types import Images, LabelledImages, ProgressCallback, to_pixels
+from detector.evaluation.benign import BenignFigures
+from detector.evaluation.judgements import RATES, FalsePositives, Judgement, false_positives, judge
+from detector.evaluation.metrics import Estimate, WorstCase, auroc, auroc_estimate, rate_estimate, worst_case
 
-RATES = (0.01, 0.05)
-"""False-positive rates of every table."""
+__all__ = [
+    "MIN_SUCCESSES",
+    "RATES",
+    "SMALL_PERTURBATION",
+    "AttackFigures",
+    "DetectorFigures",
+    "FalsePositives",
+    "Judgement",
+    "attack_figures",
+    "false_positives",
+    "judge",
+    "worst_case_of",
+]
 
 SMALL_PERTURBATION = 2 / 255
 """L∞ size up to which the suspected label is asked to be the true one, pixel units of [0, 1]."""
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Judgement:
-    """Verdicts as columns; an undecided image scores +∞ and has p-value 0, since callers treat it as adversarial."""
-
-    scores: Scores
-    p_values: Scores
-    barriers: Scores
-    suspected: Int64[ndarray, " image"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FalsePositives:
-    """How many natural images were flagged at one nominal rate."""
-
-    nominal: float
-    realised: Estimate
-    n: int
-    is_within_binomial: bool
+MIN_SUCCESSES = 10
+"""Attacks that succeed on fewer images are shown, and left out of mean and worst: their figures are mostly chance."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +42,7 @@ class AttackFigures:
     Attributes:
         auroc: of the score, against clean images.
         tpr: share flagged, by nominal false-positive rate.
+        survives_rounding: share of the successes that still fool the classifier after rounding to 8 bits.
         barrier_auroc: of this bundle's cross-entropy barrier alone, without calibration.
         recovered: share of the flagged whose suspected label is the true one.
         n_small, n_small_recovered: the same among flagged images whose perturbation is small.
@@ -57,6 +50,7 @@ class AttackFigures:
 
     n: int
     success_rate: float
+    survives_rounding: float
     mean_l2: float
     mean_linf: float
     auroc: Estimate
@@ -69,27 +63,44 @@ class AttackFigures:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectorFigures:
-    """One detector on all attacks."""
+    """One detector on everything it was tried on.
+
+    Attributes:
+        images_per_second: clean images judged in a second, on the machine of the run.
+        attacks: those that succeeded at least once.
+        worst_case: over all successes; None where there are none.
+        benign: corruptions that nobody made on purpose, by kind and severity.
+        adaptive: attacks that know the detector.
+    """
 
     name: str
     forward_equivalents: float
+    images_per_second: float
     clean: Sequence[FalsePositives]
     misclassified: Sequence[FalsePositives]
     attacks: Mapping[str, AttackFigures]
+    worst_case: WorstCase | None
+    benign: Sequence[BenignFigures] = ()
+    adaptive: Sequence[AdaptiveFigures] = ()
+
+    @property
+    def counted(self) -> Mapping[str, AttackFigures]:
+        """The attacks with successes enough to count in mean and worst."""
+        return {name: figures for name, figures in self.attacks.items() if figures.n >= MIN_SUCCESSES}
 
     @property
     def mean_auroc(self) -> float:
-        """Mean over the attacks; NaN where none succeeded."""
-        return _mean([figures.auroc.value for figures in self.attacks.values()])
+        """Mean over the attacks that count; NaN where there are none."""
+        return _mean([figures.auroc.value for figures in self.counted.values()])
 
     @property
     def worst_auroc(self) -> float:
-        """Lowest over the attacks; NaN where none succeeded."""
-        return min((figures.auroc.value for figures in self.attacks.values()), default=math.nan)
+        """Lowest over the attacks that count; NaN where there are none."""
+        return min((figures.auroc.value for figures in self.counted.values()), default=math.nan)
 
     def mean_tpr(self, rate: float) -> float:
-        """Mean share flagged over the attacks; NaN where none succeeded."""
-        return _mean([figures.tpr[rate].value for figures in self.attacks.values()])
+        """Mean share flagged over the attacks that count; NaN where there are none."""
+        return _mean([figures.tpr[rate].value for figures in self.counted.values()])
 
     @property
     def small_recovered(self) -> float | None:
@@ -102,36 +113,6 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else math.nan
 
 
-def judge(detector: Detector, images: Images, progress: ProgressCallback) -> Judgement:
-    """Inspect images and lay the verdicts out as columns."""
-    verdicts = detector.inspect(images, progress)
-    return Judgement(
-        scores=np.array([math.inf if verdict.score is None else verdict.score for verdict in verdicts]),
-        p_values=np.array([0.0 if verdict.p_value is None else verdict.p_value for verdict in verdicts]),
-        barriers=np.array([0.0 if verdict.barrier is None else verdict.barrier for verdict in verdicts]),
-        suspected=np.array(
-            [-1 if verdict.suspected_label is None else verdict.suspected_label for verdict in verdicts], dtype=np.int64
-        ),
-    )
-
-
-def false_positives(judgement: Judgement) -> tuple[FalsePositives, ...]:
-    """Share of natural images flagged at each rate of the tables."""
-    n = len(judgement.p_values)
-    found = []
-    for rate in RATES if n else ():
-        n_flagged = int((judgement.p_values <= rate).sum())
-        found.append(
-            FalsePositives(
-                nominal=rate,
-                realised=rate_estimate(n_flagged, n),
-                n=n,
-                is_within_binomial=is_within_binomial(n_flagged, n, rate),
-            )
-        )
-    return tuple(found)
-
-
 def attack_figures(clean: Judgement, attacked: AttackedImages, judged: Judgement, seed: int) -> AttackFigures:
     """Compare one attack's successes with clean images; at least one success is needed."""
     is_flagged = judged.suspected >= 0
@@ -142,6 +123,7 @@ def attack_figures(clean: Judgement, attacked: AttackedImages, judged: Judgement
     return AttackFigures(
         n=len(judged.scores),
         success_rate=attacked.success_rate,
+        survives_rounding=attacked.survives_rounding,
         mean_l2=float(attacked.l2.mean()),
         mean_linf=float(attacked.linf.mean()),
         auroc=auroc_estimate(clean.scores, judged.scores, seed),
@@ -153,28 +135,17 @@ def attack_figures(clean: Judgement, attacked: AttackedImages, judged: Judgement
     )
 
 
-def evaluate_detector(
-    name: str,
-    detector: Detector,
-    *,
-    clean: LabelledImages,
-    misclassified: LabelledImages,
-    attacked: Mapping[str, AttackedImages],
-    seed: int,
-    progress: ProgressCallback,
-) -> tuple[DetectorFigures, dict[str, Judgement]]:
-    """Judge everything with one detector; also returns the judgements, by attack and `clean`."""
-    judged = {"clean": judge(detector, to_pixels(clean.images), progress)}
-    judged |= {attack: judge(detector, made.images, progress) for attack, made in attacked.items() if len(made.sources)}
-    figures = DetectorFigures(
-        name=name,
-        forward_equivalents=detector.bundle.expected_forward_equivalents,
-        clean=false_positives(judged["clean"]),
-        misclassified=false_positives(judge(detector, to_pixels(misclassified.images), progress)),
-        attacks={
-            attack: attack_figures(judged["clean"], made, judged[attack], seed)
-            for attack, made in attacked.items()
-            if len(made.sources)
-        },
+def worst_case_of(
+    clean: Judgement, attacked: Mapping[str, AttackedImages], judged: Mapping[str, Judgement], seed: int
+) -> WorstCase | None:
+    """The worst case over all attacks; `judged` holds the verdicts on the successes of each."""
+    if not judged:
+        return None
+    return worst_case(
+        clean.scores,
+        np.concatenate([attacked[name].sources.numpy() for name in judged]),
+        np.concatenate([found.scores for found in judged.values()]),
+        np.concatenate([found.p_values for found in judged.values()]),
+        rates=RATES,
+        seed=seed,
     )
-    return figures, judged

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections.abc import Callable, Iterable, Sequence
 
 Value = str | float | int | None
 
@@ -16,12 +17,14 @@ class Table:
         columns: heading of each column.
         rows: as many cells each as there are columns; None stands for a figure that does not exist.
         note: what the figures mean; may be empty.
+        bold: (row, column) of the cells that are set off from the others.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Value, ...], ...]
     note: str
+    bold: frozenset[tuple[int, int]] = frozenset()
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -33,10 +36,11 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A cell as it is shown, and the number it is sorted by, if it has one."""
+    """A cell as it is shown, the number it is sorted by, if it has one, and whether it is set off."""
 
     text: str
     sort_key: float | None
+    is_bold: bool = False
 
 
 _LEADING_NUMBER = re.compile(r"[+−-]?\d+(\.\d+)?")
@@ -46,7 +50,9 @@ def numeric_columns(table: Table) -> tuple[bool, ...]:
     """For each column, whether every cell that exists is a number or text that starts with one."""
     return tuple(
         any(values) and all(values)
-        for values in ([_number(row[i]) is not None for row in table.rows if row[i] is not None] for i in _span(table))
+        for values in (
+            [_number(row[i]) is not None for row in table.rows if not _is_missing(row[i])] for i in _span(table)
+        )
     )
 
 
@@ -54,8 +60,11 @@ def body_rows(table: Table) -> list[list[Cell]]:
     """The cells of each row; the floats of one column share their decimals, so that they align."""
     decimals = [decimals_for([row[i] for row in table.rows]) for i in _span(table)]
     return [
-        [Cell(cell_text(value, places), _number(value)) for value, places in zip(row, decimals, strict=True)]
-        for row in table.rows
+        [
+            Cell(cell_text(value, places), _number(value), (number, column) in table.bold)
+            for column, (value, places) in enumerate(zip(row, decimals, strict=True))
+        ]
+        for number, row in enumerate(table.rows)
     ]
 
 
@@ -79,6 +88,8 @@ def cell_text(value: Value, decimals: int) -> str:
             return "–"
         case str():
             return value
+        case float() if math.isnan(value):
+            return "–"
         case float() if math.isinf(value):
             return "∞" if value > 0 else "−∞"
         case float():
@@ -88,8 +99,30 @@ def cell_text(value: Value, decimals: int) -> str:
             return f"{value:,}".replace(",", "\u202f").replace("-", "−")
 
 
+def highest(values: Sequence[Value]) -> set[int]:
+    """Positions of the largest number; none where all numbers are equal."""
+    return _extremes(values, max)
+
+
+def lowest(values: Sequence[Value]) -> set[int]:
+    """Positions of the smallest number; none where all numbers are equal."""
+    return _extremes(values, min)
+
+
+def _extremes(values: Sequence[Value], choose: Callable[[Iterable[float]], float]) -> set[int]:
+    numbers = {position: found for position, value in enumerate(values) if (found := _number(value)) is not None}
+    if len(set(numbers.values())) < 2:
+        return set()
+    best = choose(numbers.values())
+    return {position for position, number in numbers.items() if number == best}
+
+
 def _span(table: Table) -> range:
     return range(len(table.columns))
+
+
+def _is_missing(value: Value) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _number(value: Value) -> float | None:

@@ -7,6 +7,11 @@ import typer
 
 from service.options import IMAGE_SET, ClassifierSpec, Device, Download, Json, Limit, Seed, Weights
 
+ATTACKS = (
+    "Suites (builtin, fast, standard, all) or names of attacks, with commas between them. All but builtin need the "
+    "extra isthmus[attacks]."
+)
+
 
 def run(
     *,
@@ -17,28 +22,48 @@ def run(
         ),
     ],
     images: Annotated[str, typer.Option("--images", metavar="EVAL", help=IMAGE_SET)],
+    attacks: Annotated[str, typer.Option("--attacks", metavar="SUITE|NAME,…", help=ATTACKS)] = "fast",
+    adaptive: Annotated[bool, typer.Option("--adaptive", help="Also attack with knowledge of each bundle.")] = False,
+    baselines: Annotated[
+        bool,
+        typer.Option(
+            "--baselines",
+            help="Also judge detectors of others, fitted on the first bundle's calibration images, which must be "
+            "among EVAL.",
+        ),
+    ] = False,
     classifier: ClassifierSpec = None,
     weights: Weights = None,
-    limit: Limit = 500,
+    limit: Limit = 300,
     seed: Seed = 0,
     download: Download = False,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Where the report goes.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Where the run and its report go; the same command continues a run that was stopped.",
+            show_default=False,
+        ),
     ] = None,
     device: Device = None,
     json: Json = False,
 ) -> None:
     """Attack labelled images and measure how well a bundle tells them from clean ones."""
     from service.bundles import ClassifierChoice  # noqa: PLC0415
-    from service.evaluation import run_evaluation  # noqa: PLC0415
+    from service.evaluation import EvaluationRequest, run_evaluation  # noqa: PLC0415
 
-    run_evaluation(
+    request = EvaluationRequest(
         bundles=bundle,
         images=images,
         choice=ClassifierChoice(name_or_spec=classifier, weights=weights, device=device),
+        attacks=attacks,
+        adaptive=adaptive,
+        baselines=baselines,
         limit=limit,
         seed=seed,
         download=download,
         out=out,
         json=json,
     )
+    run_evaluation(request)

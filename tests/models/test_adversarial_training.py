@@ -9,6 +9,7 @@ from models.classifier import Classifier
 from models.digits import load_digits_images
 from models.registry import load_untouched, registered
 from models.training import LabelledImages, TrainingRun, TrainingSettings, accuracy, robust_accuracy
+from models.training_cards import no_progress
 
 
 def linear(weights: list[float]) -> Classifier:
@@ -63,7 +64,7 @@ def test_training_against_perturbations_makes_a_network_withstand_more_of_them(t
     robust = {}
     for name, settings in {"plain": plain, "robust": dataclasses.replace(plain, adversarial=attack)}.items():
         run = TrainingRun(registered("digits").untrained(0), data, settings, tmp_path / f"{name}.safetensors")
-        run.run(lambda stage, done, total: None)
+        run.run(no_progress)
         robust[name] = robust_accuracy(run.classifier, test, dataclasses.replace(attack, steps=10, step_size=0.25))
     assert robust["robust"] > robust["plain"] + 0.05
 

@@ -1,4 +1,3 @@
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,19 +6,43 @@ import torch
 
 from detector.bundle import Bundle
 from detector.detector import Detector
-from detector.evaluation.attacks import fgsm, pgd
+from detector.evaluation.attacks import Attack, AttackSpec, StrengthUnit, fgsm, pgd
 from detector.evaluation.experiment import Experiment, _dealt, run_experiment
-from detector.evaluation.serialised import as_document
 from detector.types import ImageError, LabelledImages
 
-ATTACKS = {"strong": pgd(0.2), "weak": fgsm(1e-6)}
+
+def _spec(name: str, attack: Attack) -> AttackSpec:
+    return AttackSpec(
+        name=name,
+        title=name,
+        method=name,
+        strength=None,
+        strength_unit=StrengthUnit.NONE,
+        needs_gradient=True,
+        most_images=None,
+        attack=attack,
+    )
+
+
+def _broken(*_: object) -> torch.Tensor:
+    raise RuntimeError("it does not work on Mondays")
+
+
+def _noisy(_classifier: Any, images: torch.Tensor, _labels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Noise in the last quarter, which is then the brightest."""
+    attacked = images.clone()
+    attacked[:, :, 2:, 2:] = 0.8 + 0.2 * torch.rand(len(images), 1, 2, 2, generator=generator)
+    return attacked
+
+
+STRONG, WEAK, BROKEN = _spec("strong", pgd(0.2)), _spec("weak", fgsm(1e-6)), _spec("broken", _broken)
 
 
 @pytest.fixture
 def run(bundle: Bundle, corners: Any) -> Callable[..., Experiment]:
-    def experiment(data: LabelledImages, limit: int = 10) -> Experiment:
+    def experiment(data: LabelledImages, *specs: AttackSpec, limit: int = 10) -> Experiment:
         detectors = {"first": Detector(corners, bundle), "second": Detector(corners, bundle)}
-        return run_experiment(detectors, data, ATTACKS, limit=limit, seed=0)
+        return run_experiment(detectors, data, specs or (STRONG, WEAK), limit=limit, seed=0)
 
     return experiment
 
@@ -38,11 +61,13 @@ def test_images_that_calibration_saw_are_left_out(
     assert len(found.clean) + len(found.misclassified) == 40
 
 
-def test_nothing_but_images_that_calibration_saw_is_refused(
-    run: Callable[..., Experiment], corner_images: Callable[..., LabelledImages]
+@pytest.mark.parametrize(("n_unseen", "left"), [(0, "none"), (1, "1")])
+def test_too_few_images_that_calibration_did_not_see_are_refused(
+    run: Callable[..., Experiment], corner_images: Callable[..., LabelledImages], n_unseen: int, left: str
 ) -> None:
-    with pytest.raises(ImageError, match="of 30 images, 30 were used in calibration and none of the rest"):
-        run(corner_images(240, seed=2)[:30])
+    data = _joined(corner_images(240, seed=2)[:30], corner_images(40, seed=50)[:n_unseen])
+    with pytest.raises(ImageError, match=f"30 were used in calibration and {left} of the rest is classified correctly"):
+        run(data)
 
 
 def test_images_are_parted_into_clean_and_misclassified(
@@ -66,18 +91,24 @@ def test_attacks_run_on_the_first_clean_images_and_all_detectors_see_the_same(
     assert found.figures["first"].clean[0].n == len(found.clean)
 
 
-def test_the_document_has_the_figures_of_every_detector_and_attack(
+def test_what_an_attack_makes_does_not_depend_on_which_run_beside_it(
     run: Callable[..., Experiment], corner_images: Callable[..., LabelledImages]
 ) -> None:
-    found = run(corner_images(40, seed=50))
-    document = json.loads(json.dumps(as_document(found), allow_nan=False))
-    figures = found.figures["first"].attacks["strong"]
-    row = document["detectors"]["first"]["attacks"]["strong"]
-    assert row["auroc"] == {"value": figures.auroc.value, "lower": figures.auroc.lower, "upper": figures.auroc.upper}
-    assert row["tpr"]["0.05"]["value"] == figures.tpr[0.05].value
-    assert document["n_clean"] == len(found.clean)
-    assert document["detectors"]["first"]["clean"]["0.05"]["n"] == len(found.clean)
-    assert document["detectors"]["first"]["forward_equivalents"] == 5
+    data = corner_images(40, seed=50)
+    noisy = _spec("noisy", _noisy)
+    alone, last = run(data, noisy), run(data, STRONG, _spec("other", _noisy), noisy)
+    assert torch.equal(alone.attacked["noisy"].images, last.attacked["noisy"].images)
+    assert torch.equal(last.attacked["other"].sources, last.attacked["noisy"].sources)
+    assert not torch.equal(last.attacked["other"].images, last.attacked["noisy"].images)
+
+
+def test_an_attack_that_raises_is_told_and_the_others_run(
+    run: Callable[..., Experiment], corner_images: Callable[..., LabelledImages]
+) -> None:
+    found = run(corner_images(40, seed=50), BROKEN, STRONG)
+    assert list(found.attacked) == ["strong"]
+    assert list(found.skipped) == ["broken"] and "it does not work on Mondays" in found.skipped["broken"]
+    assert [spec.name for spec in found.specs] == ["broken", "strong"]
 
 
 def test_images_sorted_by_label_are_dealt_out_so_that_the_first_hold_every_label() -> None:

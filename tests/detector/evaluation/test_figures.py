@@ -15,6 +15,7 @@ from detector.evaluation.figures import (
     profile_figure,
     roc_figure,
     score_figure,
+    score_limits,
 )
 
 GROUPS = (
@@ -24,7 +25,7 @@ GROUPS = (
 
 
 def scores_svg(prefix: str = "a-") -> str:
-    return score_figure(GROUPS, threshold=1.0, false_positive_rate=0.25, prefix=prefix)
+    return score_figure(GROUPS, limits=score_limits(GROUPS), threshold=1.0, false_positive_rate=0.25, prefix=prefix)
 
 
 def flat_band(name: str, value: float) -> ProfileBand:
@@ -107,6 +108,27 @@ def test_bands_share_one_range_that_holds_them_all() -> None:
 def test_the_roc_axis_starts_at_one_in_a_thousand() -> None:
     svg = roc_figure({"cw": (np.array([0.0, 0.0005, 0.1, 1.0]), np.array([0.1, 0.2, 0.7, 1.0]))}, prefix="r-")
     assert {"0.001", "0.01", "0.1", "1", "cw", "chance"} <= set(texts(svg))
+
+
+def test_only_the_first_eight_curves_have_a_colour_and_a_name() -> None:
+    curve = (np.array([0.01, 1.0]), np.array([0.5, 1.0]))
+    svg = roc_figure({f"attack {index}": curve for index in range(10)}, prefix="r-")
+    assert {"attack 0", "attack 7", "2 others"} <= set(texts(svg))
+    assert "attack 8" not in texts(svg)
+
+
+def test_a_curve_of_thousands_of_points_is_drawn_with_hundreds() -> None:
+    rates = np.arange(1, 8001) / 8000
+    svg = roc_figure({"pgd8": (rates, rates**0.5)}, prefix="r-")
+    assert len(svg) < 40_000
+
+
+def test_histograms_on_a_common_axis_do_not_move_when_a_group_is_left_out() -> None:
+    def ticks(groups: tuple[ScoreGroup, ...]) -> list[str]:
+        svg = score_figure(groups, limits=(-2.0, 3.0), threshold=None, false_positive_rate=0.25, prefix="a-")
+        return [text for text in texts(svg) if text.strip("−-0123456789.") == "" and text]
+
+    assert ticks(GROUPS) == ticks(GROUPS[:1]) != []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from detector.evaluation.metrics import auroc, auroc_estimate, is_within_binomial, rate_estimate
+from detector.evaluation.metrics import auroc, auroc_estimate, is_within_binomial, rate_estimate, worst_case
 
 # Few distinct values, so that ties happen.
 SCORES = st.lists(st.integers(-3, 3).map(float), min_size=1, max_size=20).map(np.array)
@@ -59,3 +59,32 @@ def test_shares_have_the_interval_of_clopper_and_pearson(n_hits: int, n: int, lo
 )
 def test_ten_tosses_of_a_coin_lie_within_two_and_eight(n_hits: int, expected: bool) -> None:
     assert is_within_binomial(n_hits, 10, 0.5) is expected
+
+
+def test_the_worst_case_takes_of_each_source_the_attack_that_shows_least() -> None:
+    # Source 7 was attacked three times and once missed; 2 was caught both times; 5 was attacked once and missed.
+    found = worst_case(
+        np.array([0.0, 1.0, 2.0, 3.0]),
+        np.array([7, 2, 7, 5, 2, 7]),
+        np.array([9.0, 9.0, 2.5, 0.5, 3.5, 9.0]),
+        np.array([0.01, 0.01, 0.2, 0.9, 0.05, 0.01]),
+        rates=(0.01, 0.05),
+        seed=0,
+    )
+    assert found is not None
+    assert found.n == 3
+    # Lowest scores 2.5, 3.5 and 0.5 beat 3, 4 and 1 of the four clean ones.
+    assert found.auroc.value == 8 / 12
+    assert {rate: estimate.value for rate, estimate in found.tpr.items()} == {0.01: 0.0, 0.05: 1 / 3}
+
+
+def test_the_worst_case_counts_images_and_not_attacks() -> None:
+    clean, scores = np.arange(50.0), np.arange(50.0) + 10
+    once = worst_case(clean, np.arange(50), scores, np.ones(50), rates=(0.05,), seed=0)
+    thrice = worst_case(clean, np.tile(np.arange(50), 3), np.tile(scores, 3), np.ones(150), rates=(0.05,), seed=0)
+    assert once == thrice
+
+
+def test_without_a_success_there_is_no_worst_case() -> None:
+    none = np.zeros(0)
+    assert worst_case(np.ones(3), none.astype(np.int64), none, none, rates=(0.05,), seed=0) is None

@@ -6,19 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from detector.evaluation.page import (
-    Page,
-    PageError,
-    PathExample,
-    ProfileBand,
-    ScoreGroup,
-    Table,
-    is_right,
-    render_page,
-    truth_in_words,
-    verdict_in_words,
-    write_page,
-)
+from detector.evaluation.figures import ProfileBand, ScoreGroup
+from detector.evaluation.page import Page, PageError, Section, SummaryFigure, render_page, write_page
+from detector.evaluation.path_example import PathExample
+from detector.evaluation.sweep_figure import SweepPanel
+from detector.evaluation.tables import Table
 from detector.verdict import Decision
 
 MIXING = np.array([0.0, 0.5, 1.0])
@@ -45,20 +37,42 @@ PASSED = dataclasses.replace(
 BANDS = tuple(
     ProfileBand(name=name, mixing=MIXING, lower=MIXING, median=MIXING + 1, upper=MIXING + 2) for name in ("clean", "cw")
 )
+SWEEP = SweepPanel(
+    method="PGD",
+    unit="ε / 255",
+    strengths=MIXING + 1,
+    auroc=MIXING,
+    auroc_lower=MIXING,
+    auroc_upper=MIXING,
+    flagged=MIXING,
+    success=MIXING,
+)
+TABLE = Table(title="Table", columns=("attack", "AUROC"), rows=(("cw", 0.875), ("fab", None)), note="A note.")
 PAGE = Page(
     title="Digits & <more>",
     lead="What this is.",
     facts=(("seed", "0"),),
-    tables=(Table(title="Figures", columns=("attack", "AUROC"), rows=(("cw", 0.875), ("fab", None)), note="A note."),),
+    summary=(SummaryFigure(name="mean AUROC", value="0.875", detail="over 1 attack"),),
+    sections=(Section(title="Attacks", tables=(TABLE, TABLE)), Section(title="Baselines", tables=(TABLE,))),
     bands=BANDS,
     band_unit="cross-entropy in nats",
     score_groups=(ScoreGroup(name="clean", scores=np.array([0.0, 1.0])), ScoreGroup(name="cw", scores=np.array([2.0]))),
     threshold=1.5,
     roc={"cw": (np.array([0.0, 0.5, 1.0]), np.array([0.5, 1.0, 1.0]))},
+    sweeps=(SWEEP,),
     examples=(CAUGHT, PASSED),
     footer="isthmus",
 )
-EMPTY = dataclasses.replace(PAGE, facts=(), tables=(), bands=(), score_groups=(), threshold=None, roc={}, examples=())
+EMPTY = dataclasses.replace(
+    PAGE, facts=(), summary=(), sections=(), bands=(), score_groups=(), threshold=None, roc={}, sweeps=(), examples=()
+)
+CROWDED = dataclasses.replace(
+    EMPTY,
+    bands=tuple(dataclasses.replace(BANDS[0], name=f"group {index}") for index in range(12)),
+    score_groups=tuple(ScoreGroup(name=f"group {index}", scores=MIXING) for index in range(12)),
+    roc={f"attack {index}": (MIXING, MIXING) for index in range(11)},
+)
+"""A page of eleven attacks."""
 
 
 class Elements(HTMLParser):
@@ -113,10 +127,47 @@ def test_what_others_wrote_is_shown_and_not_run() -> None:
     example = dataclasses.replace(CAUGHT, title=hostile, predicted_label=hostile, attack=hostile)
     groups = (ScoreGroup(name=hostile, scores=np.array([0.0, 1.0])),)
     table = Table(title=hostile, columns=(hostile,), rows=((hostile,),), note=hostile)
-    page = dataclasses.replace(PAGE, title=hostile, tables=(table,), score_groups=groups, examples=(example,))
+    page = dataclasses.replace(
+        PAGE,
+        title=hostile,
+        summary=(SummaryFigure(name=hostile, value=hostile, detail=hostile),),
+        sections=(Section(title=hostile, tables=(table,)),),
+        score_groups=groups,
+        sweeps=(dataclasses.replace(SWEEP, method=hostile, unit=hostile),),
+        examples=(example,),
+    )
     html = render_page(page)
     assert hostile not in html and "&lt;script&gt;alert(1)&lt;/script&gt;" in html
     assert html.count("<script>") == 1
+
+
+def test_figures_in_short_stand_above_everything_else() -> None:
+    html = render_page(PAGE)
+    assert "<dt>mean AUROC</dt><dd><b>0.875</b><span>over 1 attack</span></dd>" in html
+    assert html.index('id="summary"') < html.index("<svg") < html.index("<table")
+
+
+def test_of_many_groups_the_worst_are_drawn_openly_and_the_others_folded() -> None:
+    html = render_page(CROWDED)
+    assert re.findall(r"<summary>([^<]+)</summary>", html) == ["Scores of the 2 other groups", "The 2 other groups"]
+    openly, _, folded = html.partition('<figure class="chart folded">')
+    assert ">group 9<" in openly and ">group 10<" not in openly
+    assert ">group 0<" in folded and ">group 11<" in folded
+    assert "In colour the 8 attacks with the lowest AUROC, in grey the 3 others." in html
+    elements = Elements(html)
+    ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
+    assert elements.open == [] and len(ids) == len(set(ids))
+
+
+def test_few_groups_leave_nothing_folded_and_every_curve_its_colour() -> None:
+    html = render_page(dataclasses.replace(PAGE, examples=()))
+    assert "<details" not in html and "In colour" not in html
+
+
+def test_a_cell_that_is_set_off_is_bold() -> None:
+    table = dataclasses.replace(TABLE, bold=frozenset({(0, 1)}))
+    html = render_page(dataclasses.replace(EMPTY, sections=(Section(title="Attacks", tables=(table,)),)))
+    assert 'data-value="0.875"><b>0.875</b></td>' in html and "<b>cw</b>" not in html
 
 
 def test_what_is_empty_is_left_out() -> None:
@@ -132,42 +183,18 @@ def test_a_heading_can_be_reached_and_pressed_by_keyboard() -> None:
 
 def test_a_natural_image_has_one_picture_and_an_attacked_one_three() -> None:
     def n_pictures(example: PathExample) -> int:
-        found = Elements(render_page(dataclasses.replace(PAGE, examples=(example,)))).found
+        found = Elements(render_page(dataclasses.replace(EMPTY, examples=(example,)))).found
         return sum(tag == "img" for tag, _ in found) - len(example.strip)
 
     assert (n_pictures(PASSED), n_pictures(CAUGHT)) == (1, 3)
-    assert "difference × 10" in render_page(PAGE)
+    assert "difference × 10" in render_page(dataclasses.replace(EMPTY, examples=(CAUGHT,)))
 
 
 def test_one_potential_has_one_scale_on_the_whole_page() -> None:
     steep = dataclasses.replace(CAUGHT, profiles={"cross-entropy, nats": np.array([0.0, 40.0, 1.0])})
-    html = render_page(dataclasses.replace(PAGE, examples=(PASSED, steep)))
+    html = render_page(dataclasses.replace(EMPTY, examples=(PASSED, steep)))
     ranges = re.findall(r'class="range"><span>([^<]+)</span><span>([^<]+)</span>', html)
     assert ranges == [("40", "0"), ("3", "−1"), ("40", "0")]
-
-
-@pytest.mark.parametrize(
-    ("example", "words"),
-    [
-        (CAUGHT, "flagged: p = 0.004; the classifier says 3, the path says 8"),
-        (PASSED, "passed: p = 0.41; the classifier says 3"),
-        (dataclasses.replace(PASSED, p_value=0.00002), "passed: p = 0.00002; the classifier says 3"),
-        (
-            dataclasses.replace(PASSED, decision=Decision.UNDECIDED, p_value=float("nan")),
-            "undecided, to be treated as adversarial; the classifier says 3",
-        ),
-    ],
-)
-def test_the_verdict_is_a_sentence(example: PathExample, words: str) -> None:
-    assert verdict_in_words(example) == words
-
-
-def test_the_truth_is_told_beside_the_verdict() -> None:
-    assert truth_in_words(CAUGHT) == "pgd8 attack on 8"
-    assert truth_in_words(PASSED) == "natural image of 8"
-    assert is_right(CAUGHT) and is_right(PASSED)
-    assert not is_right(dataclasses.replace(CAUGHT, decision=Decision.CLEAN))
-    assert not is_right(dataclasses.replace(PASSED, decision=Decision.UNDECIDED))
 
 
 def test_scores_that_are_not_finite_do_not_stop_the_page() -> None:
@@ -182,7 +209,7 @@ def test_sixteen_photos_with_their_paths_stay_below_two_megabytes() -> None:
     example = dataclasses.replace(
         CAUGHT, image=photos[0], original=photos[1], strip=photos[1:], mixing=np.linspace(0, 1, 11), profiles={}
     )
-    assert len(render_page(dataclasses.replace(PAGE, examples=(example,) * 16))) < 2_000_000
+    assert len(render_page(dataclasses.replace(EMPTY, examples=(example,) * 16))) < 2_000_000
 
 
 def test_a_page_is_written_whole_and_replaces_an_older_one(tmp_path: Path) -> None:

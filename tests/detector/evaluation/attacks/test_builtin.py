@@ -132,7 +132,3 @@ def test_attacks_take_their_random_numbers_from_the_generator_alone(
     first, second = (SUITE[name](corners, images, labels, Generator().manual_seed(2)) for _ in range(2))
     assert torch.equal(first, second)
     assert ((first >= 0) & (first <= 1)).all()
-
-
-def test_the_suite_has_the_seven_attacks_of_the_tables() -> None:
-    assert list(SUITE) == ["fgsm8", "pgd8", "pgd2", "tpgd8", "df", "cw0", "cw10"]

@@ -1,19 +1,17 @@
-"""The seven attacks that every claim of the project is measured on; none is used in calibration.
+"""The project's own attacks, which need nothing installed; none is used in calibration.
 
 All act on pixels in [0, 1] and see the classifier alone. Each returns attacked images of the shape it got; whether an
 attack succeeded is asked of the classifier afterwards.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
 
+from detector.evaluation.attacks.spec import Attack
 from detector.potentials import log_odds_against, margin
 from detector.types import Classifier, Images, Labels
-
-Attack = Callable[[Classifier, Images, Labels, Generator], Images]
-"""(classifier, images, true labels, random numbers) → attacked images."""
 
 
 def fgsm(radius: float) -> Attack:
@@ -153,15 +151,3 @@ def _gradient(classifier: Classifier, images: Images, loss: Callable[[Tensor], T
     images = images.detach().requires_grad_(True)
     (gradient,) = torch.autograd.grad(loss(classifier(images).logits).sum(), images)
     return gradient
-
-
-SUITE: Mapping[str, Attack] = {
-    "fgsm8": fgsm(8 / 255),
-    "pgd8": pgd(8 / 255),
-    "pgd2": pgd(2 / 255),
-    "tpgd8": targeted_pgd(8 / 255),
-    "df": deepfool(),
-    "cw0": carlini_wagner(0.0),
-    "cw10": carlini_wagner(10.0),
-}
-"""By the names of the tables: the radius in 255ths of the pixel range, or the confidence in logits."""

@@ -1,0 +1,50 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from detector.bundle import Bundle
+from detector.calibration import CalibrationSettings
+from detector.evaluation.baselines.material import BaselineSettings, gather_material, stream_settings
+from detector.evaluation.recovered_splits import recover_splits
+from detector.types import BundleError, CalibrationError, LabelledImages, no_progress
+
+
+def test_proxies_are_drawn_as_the_bundle_drew_them(bundle: Bundle, tiny_settings: CalibrationSettings) -> None:
+    assert stream_settings(bundle.record) == tiny_settings.stream
+
+
+def test_settings_of_another_version_are_refused(bundle: Bundle) -> None:
+    for stream in ({"images": "many"}, {"proxies": {"largest_radius": "wide"}}):
+        record = bundle.record.model_copy(update={"settings": {"stream": stream}})
+        with pytest.raises(BundleError, match="does not say how its proxies were drawn"):
+            stream_settings(record)
+    with pytest.raises(BundleError, match="does not say how its proxies were drawn"):
+        stream_settings(bundle.record.model_copy(update={"settings": {}}))
+
+
+def test_everything_comes_from_its_own_part_and_is_classified_correctly(
+    bundle: Bundle, corners: Any, corner_images: Callable[..., LabelledImages], untouched_randomness: None
+) -> None:
+    splits = recover_splits(bundle, corner_images(240, seed=2))
+    found = gather_material(corners, bundle.record, splits, BaselineSettings(batches=2), 0, no_progress)
+    assert len(found.conformal) == len(bundle.conformal.scores)
+    assert len(found.labels) == len(found.statistics["means"]) <= len(splits.statistics)
+    assert torch.equal(found.statistics["means"].argmax(1), found.labels)
+    # The stream's batches have twenty clean images each; of forty sources some proxies succeed.
+    assert len(found.clean["means"]) == 40
+    assert 0 < len(found.proxies["means"]) <= 40
+    again = gather_material(corners, bundle.record, splits, BaselineSettings(batches=2), 0, no_progress)
+    assert torch.equal(again.proxies["means"], found.proxies["means"])
+
+
+def test_a_classifier_that_no_proxy_fools_is_refused(
+    bundle: Bundle, toy: Any, corner_images: Callable[..., LabelledImages]
+) -> None:
+    splits = recover_splits(bundle, corner_images(240, seed=2))
+    stubborn = toy(
+        lambda pixels: pixels.flatten(1)[:, :1] * 0 + torch.tensor([1.0, 0, 0, 0]), n_labels=4, input_shape=(1, 4, 4)
+    )
+    with pytest.raises(CalibrationError, match="none of the proxies of 1 batches fooled the classifier"):
+        gather_material(stubborn, bundle.record, splits, BaselineSettings(batches=1), 0, no_progress)
