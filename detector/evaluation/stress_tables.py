@@ -36,7 +36,7 @@ def benign_table(benign: Sequence[BenignFigures]) -> Table:
         ),
         rows=tuple(rows),
         note="Nobody attacked these images: what is flagged is a false alarm. Counted among images that the classifier "
-        "still gets right. Calibration saw no corrupted image, so the promised rate does not cover them.",
+        "still gets right. p-values rest on images as they are, so the promised rate does not cover these.",
     )
 
 

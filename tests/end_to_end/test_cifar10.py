@@ -7,7 +7,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from detector.calibration.splits import image_digests
-from detector.evaluation.attacks import deepfool, pgd
+from detector.calibration.stream import correctly_classified
+from detector.evaluation.adaptive import AdaptiveRun, AdaptiveSpec, run_adaptive
+from detector.evaluation.adaptive.selective import selective
+from detector.evaluation.attacks import BUILTIN
 from detector.evaluation.experiment import run_experiment
 from detector.types import LabelledImages, to_pixels
 from models.registry import shipped_card
@@ -37,7 +40,7 @@ def test_the_shipped_classifier_is_as_accurate_as_its_card_says(
 def test_attacks_on_images_that_calibration_never_saw_are_told_from_clean_ones(
     shipped: OpenedDetector, cifar10_test: LabelledImages
 ) -> None:
-    attacks = {"pgd": pgd(2 / 255, steps=10), "deepfool": deepfool()}
+    attacks = [spec for spec in BUILTIN if spec.name in ("pgd2", "df")]
     experiment = run_experiment({"shipped": shipped.detector}, cifar10_test, attacks, limit=60, seed=1)
     figures = experiment.figures["shipped"]
     assert experiment.n_seen > 1000
@@ -46,6 +49,21 @@ def test_attacks_on_images_that_calibration_never_saw_are_told_from_clean_ones(
     assert figures.mean_tpr(0.05) > 0.6
     # 99.9 % of what a rate of 5 % gives among some 270 images, and what calibration itself leaves open.
     assert figures.clean[1].realised.value < 0.11
+
+
+def test_an_attacker_who_knows_the_detector_is_hindered_where_perturbations_are_small(
+    shipped: OpenedDetector, cifar10_test: LabelledImages
+) -> None:
+    detector = shipped.detector
+    used = {bytes(row) for row in detector.bundle.used_images.tolist()}
+    unseen = [index for index, digest in enumerate(image_digests(cifar10_test.images)) if digest not in used]
+    clean, _ = correctly_classified(detector.classifier, cifar10_test[torch.tensor(unseen)], 256)
+    spec = AdaptiveSpec(name="it", title="Selective PGD", radius=0.01, most_images=16, attack=selective(0.01, 15))
+    run = run_adaptive(spec, detector, clean, seed=0)
+    assert isinstance(run, AdaptiveRun)
+    assert run.figures.undefended > 0.7
+    # 10 of 16 would be the 98th percentile of the share measured with five times the steps.
+    assert run.figures.evaded[0.05].value <= 10 / 16
 
 
 def test_no_prototype_is_an_image_of_the_data_set(shipped: OpenedDetector, cifar10_test: LabelledImages) -> None:
