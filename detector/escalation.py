@@ -97,9 +97,12 @@ class Escalator:
             pixels_per_pass=self.pixels_per_pass,
         )
         searched = search_all(potential, images, self.prototypes[labels], method_named(settings.method), search)
+        n_smoothed = len(self.profiler.smoothings)
         n_looks = self.prototypes.shape[1] * len(self.mixing)
         # The image is the start of all its paths, and is looked at anew.
-        return torch.cat([self._looks(images, searched), _met(searched)], 1), searched.costs.sum(1) + n_looks + 1
+        return torch.cat([self._looks(images, searched), _met(searched)], 1), searched.costs.sum(
+            1
+        ) + n_looks + 1 + n_smoothed
 
     def revised(
         self,

@@ -98,7 +98,7 @@ def settings_of(request: CalibrationRequest) -> CalibrationSettings:
     if request.auxiliary_paths is not None:
         asked["auxiliary_prototypes"] = request.auxiliary_paths
     if ProxyFamily.ADAPTIVE in families_of(request.proxies):
-        asked["adaptive"] = AdaptiveSettings()
+        asked["adaptive"] = _adaptive_of(request)
     asked["stream"] = _stream_of(request, settings.stream)
     asked |= _prototypes_of(request) | _learning_of(request, settings)
     return dataclasses.replace(settings, **asked)
@@ -139,6 +139,13 @@ def families_of(names: Collection[str]) -> set[ProxyFamily]:
         if name not in set(ProxyFamily):
             raise InputError(f"there is no family of proxies {name!r}; give {' or '.join(ProxyFamily)}")
     return {ProxyFamily(name) for name in names}
+
+
+def _adaptive_of(request: CalibrationRequest) -> AdaptiveSettings:
+    if request.proxy_radius is None:
+        return AdaptiveSettings()
+    smallest, largest = request.proxy_radius
+    return AdaptiveSettings(smallest_radius=smallest, largest_radius=largest)
 
 
 def _prototypes_of(request: CalibrationRequest) -> dict[str, Any]:

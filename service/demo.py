@@ -99,7 +99,7 @@ def _digits(images: str | None) -> Demonstration:
         held_out=LabelledImages(images=held_out.images, labels=held_out.labels),
         settings=DIGITS_SETTINGS,
         attacks=_attacks(fgsm_radius=0.2, pgd_radius=0.15),
-        limit=200,
+        limit=100,
     )
 
 

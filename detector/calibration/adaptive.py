@@ -65,11 +65,12 @@ class AdaptiveSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Paths:
-    """What measures paths, and where they lead."""
+    """What measures paths, and where they lead; `available` are the labels that have prototypes."""
 
     profiler: PathProfiler
     prototypes: Float[Tensor, "label prototype channel height width"]
     mixing: Float[Tensor, " waypoint"]
+    available: Bool[Tensor, " label"]
 
 
 def adaptive_stream(
@@ -107,9 +108,12 @@ def adaptive_stream(
 def attack_head(
     paths: Paths, head: Head, images: Images, labels: Labels, settings: AdaptiveSettings, generator: Generator
 ) -> tuple[Images, Bool[Tensor, " image"]]:
-    """Drive every image to one random other label, unseen by the head; returns whether each reached another label."""
-    n_labels = len(paths.profiler.classifier.labels)
-    goals = (labels + torch.randint(1, n_labels, labels.shape, generator=generator).to(labels.device)) % n_labels
+    """Drive every image to one random other label, unseen by the head; returns whether each reached it.
+
+    Raises:
+        CalibrationError: fewer than two labels have prototypes, so that there is none to drive to.
+    """
+    goals = _goals(labels, paths.available, generator)
     radius = _log_uniform(settings.smallest_radius, settings.largest_radius, images, generator)
     weight = _log_uniform(settings.smallest_weight, settings.largest_weight, images, generator)[:, 0, 0, 0]
     noise = torch.rand(images.shape, generator=generator).to(images) * 2 - 1
@@ -127,6 +131,18 @@ def attack_head(
         moved = attacked - length * gradient.sign()
         attacked = torch.maximum(torch.minimum(moved, images + radius), images - radius).clamp(0, 1)
     return best, lowest.isfinite()
+
+
+def _goals(labels: Labels, available: Bool[Tensor, " label"], generator: Generator) -> Labels:
+    """One other label an image, among those that the detector would let pass at all."""
+    allowed = available.nonzero()[:, 0]
+    if len(allowed) < 2:
+        raise CalibrationError(
+            f"{len(allowed)} labels have prototypes, and adaptive proxies need at least two; give images of more labels"
+        )
+    offset = torch.randint(1, len(allowed), labels.shape, generator=generator).to(labels.device)
+    goals: Labels = allowed[(torch.searchsorted(allowed, labels) + offset) % len(allowed)]
+    return goals
 
 
 def _downhill(

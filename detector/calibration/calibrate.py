@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from detector.bundle import Bundle, digest_rows
 from detector.calibration.adaptive import Paths
-from detector.calibration.checks import check_auxiliary, check_images, check_numbers
+from detector.calibration.checks import check_auxiliary, check_images, check_numbers, check_start
 from detector.calibration.escalating import Trainee, with_second_opinion
 from detector.calibration.fitting import fit_claim_weights, proxy_figures
 from detector.calibration.judging import HeadTrainer, Judgement
@@ -54,7 +54,8 @@ def calibrate(
     Raises:
         BundleError: `start` is of another classifier.
         ImageError: images that the classifier does not take.
-        CalibrationError: too few images for the rates asked for, or a classifier that gets none of them right.
+        CalibrationError: too few images for the rates asked for, a classifier that gets none of them right, or
+            p-values that would rest on images that `start` has learned from.
     """
     started = time.perf_counter()
     for data, role in ((references, "reference"), (held_out, "held-out")):
@@ -64,6 +65,8 @@ def calibrate(
         start.check_classifier(classifier)
     splits = split_held_out(held_out, references, settings.shares, settings.seed)
     check_numbers(splits, settings)
+    if start is not None:
+        check_start(start, splits, settings)
     with own_randomness(settings.seed, classifier.device):
         calibration = _Calibration(classifier, references, splits, settings, progress)
         return calibration.run(provenance, auxiliary, start, started)
@@ -100,6 +103,7 @@ class _Calibration:
             profiler=dataclasses.replace(alone, smoothings=self.settings.smoothings, auxiliary=witness),
             prototypes=prototypes.pixels().to(self.classifier.device),
             mixing=mixing.to(self.classifier.device),
+            available=prototypes.available.to(self.classifier.device),
         )
         judged = self._judged(paths)
         conformal = self._conformal(paths, judged.head, clean)

@@ -1,7 +1,10 @@
 """What is refused before a long calibration, and not at its end."""
 
+import dataclasses
+
+from detector.bundle import Bundle
 from detector.calibration.settings import CalibrationSettings
-from detector.calibration.splits import Splits
+from detector.calibration.splits import Splits, image_digests
 from detector.conformal import images_needed
 from detector.types import CalibrationError, Classifier, ImageError, LabelledImages
 
@@ -43,6 +46,29 @@ def check_numbers(splits: Splits, settings: CalibrationSettings) -> None:
             f"{len(splits.conformal)} clean calibration images cannot support a false-positive rate of "
             f"{min(settings.false_positive_rates)}; at least {needed} are needed, so give about {total:.0f} held-out "
             "images or ask for a higher rate"
+        )
+
+
+def check_start(start: Bundle, splits: Splits, settings: CalibrationSettings) -> None:
+    """Refuse to take prototypes over that were learned on images which p-values are to rest on now.
+
+    Raises:
+        CalibrationError: that is so; the split is another than that of `start`.
+    """
+    seen = {bytes(row) for row in start.used_images.tolist()}
+    used = [
+        digest
+        for part in (splits.statistics, splits.learning, splits.conformal)
+        for digest in image_digests(part.images)
+    ]
+    recorded = start.record.settings.get("shares")
+    if (start.record.seed, recorded) == (settings.seed, dataclasses.asdict(settings.shares)) and set(used) == seen:
+        return
+    n_shared = len(seen & set(image_digests(splits.conformal.images)))
+    if n_shared:
+        raise CalibrationError(
+            f"{n_shared} of the {len(splits.conformal)} images that p-values are to rest on had a part in the bundle "
+            "whose prototypes are taken over; give the same held-out images, --reserve and --seed as it had, or others"
         )
 
 

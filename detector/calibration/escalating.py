@@ -175,17 +175,16 @@ def _fitted(trainee: Trainee, judge: _Judge, fitting: FittingSettings) -> Trial 
     seen = list(itertools.islice(trainee.validation, n_validation))
     band = band_of(torch.cat([judge.first(batch.clean)[2] for batch in seen]), judge.escalator.settings.doubt)
     n_learned = max(2, fitting.batches - n_validation)
-    learning = itertools.islice(trainee.learning, n_learned)
-    learn, costs = _doubtful(judge, learning, n_learned, band, trainee.progress)
+    learning = list(itertools.islice(trainee.learning, n_learned))
+    learn, costs = _doubtful(judge, iter(learning), n_learned, band, trainee.progress)
     validate, _ = _doubtful(judge, iter(seen), n_validation, band, trainee.progress)
     kinds = [int((learn.is_proxy == kind).sum()) for kind in (0, 1)]
     if min(kinds) < FEWEST_DOUBTFUL or len(validate.is_proxy) == 0:
         return None
     second = fit_head(learn, validate, trainee.bundle.record.hidden, fitting)
-    n_clean = n_learned * len(seen[0].clean)
     return Trial(
         opinion=SecondOpinion(settings=judge.escalator.settings, band=band, head=second.cpu()),
-        doubtful_share=kinds[0] / n_clean,
+        doubtful_share=kinds[0] / sum(len(batch.clean) for batch in learning),
         forward_equivalents=float(costs.mean()),
     )
 

@@ -8,11 +8,10 @@ import dataclasses
 
 from torch import Generator, Tensor
 
-from detector.detector import Detector
-from detector.evaluation.corruptions import SEVERITIES, Corruption, corrupted
-from detector.evaluation.judgements import FalsePositives, Judgement, false_positives, judge
+from detector.evaluation.corruptions import Corruption, corrupted
+from detector.evaluation.judgements import FalsePositives, Judgement, false_positives
 from detector.passes import predicted_labels
-from detector.types import Classifier, LabelledImages, ProgressCallback, no_progress, to_pixels
+from detector.types import Classifier, LabelledImages, to_pixels
 
 CORRUPTIONS = tuple(Corruption)
 
@@ -77,15 +76,3 @@ def benign_figures(made: BenignImages, judged: Judgement) -> BenignFigures:
         still_right=len(made.images) / made.n_tried,
         false_positives=false_positives(judged),
     )
-
-
-def judge_benign(
-    detector: Detector, clean: LabelledImages, *, seed: int, progress: ProgressCallback = no_progress
-) -> tuple[BenignFigures, ...]:
-    """Judge correctly classified images, at least one, after every corruption at every severity."""
-    figures = []
-    for corruption in CORRUPTIONS:
-        for severity in SEVERITIES:
-            made = benign_images(detector.classifier, clean, corruption, severity, seed)
-            figures.append(benign_figures(made, judge(detector, to_pixels(made.images.images), progress)))
-    return tuple(figures)

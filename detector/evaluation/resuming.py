@@ -43,7 +43,9 @@ def attacked_images(
     if kept:
         return kept
     made = run_attack(spec, classifier, clean, seed=seed_of(seed, spec.name), chunk=chunk, progress=progress)
-    shards.write(spec.name, _packed(made, spec.title))
+    # What failed may have failed for want of memory: a run that goes on tries it again.
+    if isinstance(made, AttackedImages):
+        shards.write(spec.name, _packed(made, spec.title))
     return made
 
 
@@ -64,7 +66,8 @@ def adaptive_run(
     if kept:
         return kept
     made = run_adaptive(spec, detector, clean, seed=seed_of(seed, spec.name), progress=progress)
-    shards.write(name, _packed(made, spec.title))
+    if isinstance(made, AdaptiveRun):
+        shards.write(name, _packed(made, spec.title))
     return made
 
 

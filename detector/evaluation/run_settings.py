@@ -78,7 +78,7 @@ def settings_of(
         limit=limit,
         seed=seed,
         attacks={spec.name: _described(spec) for spec in specs},
-        adaptive={spec.name: spec.title for spec in adaptive},
+        adaptive={spec.name: f"{spec.title} · at most {spec.most_images} images" for spec in adaptive},
         baselines=baselines,
         versions={package: number for package in _PACKAGES if (number := _version(package)) is not None},
     )
@@ -126,7 +126,8 @@ def _images_digest(data: LabelledImages) -> str:
 
 def _described(spec: AttackSpec) -> str:
     parameters = [f"{name}={value}" for name, value in sorted(spec.parameters.items())]
-    return " · ".join([spec.title, *parameters])
+    most = [] if spec.most_images is None else [f"at most {spec.most_images} images"]
+    return " · ".join([spec.title, *parameters, *most])
 
 
 def _version(package: str) -> str | None:

@@ -79,7 +79,8 @@ def adaptive_table(adaptive: Sequence[AdaptiveFigures]) -> Table:
         ),
         rows=tuple(rows),
         note="SR@5 and SR@1: share of targets reached and not flagged at 5 % and 1 % false positives, lower is better; "
-        "“8 bits”: the same after rounding as an image file does. Each image has one target label, and the "
-        "attacker knows everything but random draws. “Undefended” is what the same attack with the same budget reaches "
-        "where nothing is defended. An attack that fails there, or whose loss does not fall, says nothing.",
+        "“8 bits”: the same after rounding as an image file does. Each image has one target label (any other will do "
+        "for untargeted attacks), and the attacker knows everything but random draws. “Undefended” is what the same "
+        "attack with the same budget reaches where nothing is defended. An attack that fails there, or whose loss does "
+        "not fall, says nothing.",
     )

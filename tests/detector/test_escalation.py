@@ -74,7 +74,7 @@ def doubting(bundle: Any, corners: Any) -> Any:
 
 def _n_searched(bundle: Any, classifier: Any) -> int:
     escalator = Escalator(
-        profiler=PathProfiler(classifier=classifier, gaussians=bundle.gaussians),
+        profiler=bundle.profiler(classifier, None),
         prototypes=bundle.prototypes.pixels(),
         mixing=bundle.mixing,
         settings=EscalationSettings(),

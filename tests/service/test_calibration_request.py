@@ -30,6 +30,12 @@ def test_adaptive_proxies_are_made_only_if_asked_for():
     assert families_of(["adaptive", "matched"]) == set(ProxyFamily)
 
 
+def test_adaptive_proxies_are_as_large_as_the_others():
+    adaptive = settings_of(request(proxies=("adaptive",), proxy_radius=(0.03, 0.25))).adaptive
+    assert adaptive is not None
+    assert (adaptive.smallest_radius, adaptive.largest_radius) == (0.03, 0.25)
+
+
 def test_smoothed_versions_can_be_chosen_and_left_out():
     assert settings_of(request()).smoothings == (Smoothing.MEDIAN,)
     both = (SmoothingName.MEDIAN, SmoothingName.GAUSSIAN)

@@ -96,9 +96,9 @@ def run_adaptive(
     started = time.monotonic()
     try:
         attacked = trial.attacked(spec, defended, progress)
+        figures = _figures(spec, trial, defended, attacked, time.monotonic() - started)
     except (RuntimeError, ValueError, TypeError) as error:
         return _skipped(spec, f"it stopped with {type(error).__name__}: {error}")
-    figures = _figures(spec, trial, defended, attacked, time.monotonic() - started)
     return AdaptiveRun(figures=figures, images=attacked.cpu(), sources=torch.arange(len(taken)), targets=targets)
 
 
@@ -167,10 +167,14 @@ def why_not(spec: AdaptiveSpec, joint: Joint, images: Images, targets: Labels) -
 @torch.enable_grad()
 def _gradient_reaches(joint: Joint, images: Images, targets: Labels) -> bool:
     pixels = images.detach().requires_grad_(True)
-    logits = joint.joint(pixels, targets, Generator().manual_seed(0)).logits
-    if not logits.requires_grad:
+    try:
+        logits = joint.joint(pixels, targets, Generator().manual_seed(0)).logits
+        if not logits.requires_grad:
+            return False
+        (gradient,) = torch.autograd.grad(log_odds_against(logits, targets).sum(), pixels, allow_unused=True)
+    except (RuntimeError, ValueError, TypeError):
+        # A classifier may refuse pixels that ask for gradients.
         return False
-    (gradient,) = torch.autograd.grad(log_odds_against(logits, targets).sum(), pixels, allow_unused=True)
     return gradient is not None and bool(gradient.any())
 
 

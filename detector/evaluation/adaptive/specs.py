@@ -22,7 +22,7 @@ MOST_IMAGES = 48
 
 class Goal(enum.StrEnum):
     """RANDOM_LABEL: success is to be taken for one other label drawn at random. ANY_OTHER: for any but the true one;
-    the attack heads for the runner-up of the clean image.
+    the attack heads for the runner-up of the clean image alone, so what withstands it is an upper bound.
     """
 
     RANDOM_LABEL = "one random other label"
@@ -39,7 +39,7 @@ class AdaptiveSpec:
         most_images: clean images it is run on, at most.
         needs_gradient: whether it needs gradients in the pixels.
         needs_draws: whether it differs from another attack only where the detector draws random numbers.
-        goal: what counts as reached; the robust accuracy is what is left of the accuracy under ANY_OTHER.
+        goal: what counts as reached.
     """
 
     name: str

@@ -6,7 +6,6 @@ from detector.evaluation.baselines.judging import (
     BaselineAttackFigures,
     BaselineFigures,
     baseline_figures,
-    judge_baseline,
 )
 from detector.evaluation.baselines.material import BaselineSettings
 
@@ -18,5 +17,4 @@ __all__ = [
     "FittedBaseline",
     "baseline_figures",
     "fit_baselines",
-    "judge_baseline",
 ]

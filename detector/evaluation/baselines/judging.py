@@ -4,12 +4,10 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from detector.evaluation.attacked import AttackedImages
 from detector.evaluation.baselines.baseline import FittedBaseline
 from detector.evaluation.judgements import RATES, FalsePositives, Judgement, false_positives
 from detector.evaluation.metrics import Estimate, auroc_estimate, rate_estimate
 from detector.evaluation.results import MIN_SUCCESSES
-from detector.types import LabelledImages, ProgressCallback, no_progress, to_pixels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,15 +78,3 @@ def _attack_figures(clean: Judgement, found: Judgement, seed: int) -> BaselineAt
         auroc=auroc_estimate(clean.scores, found.scores, seed),
         tpr={rate: rate_estimate(int((found.p_values <= rate).sum()), n) for rate in RATES},
     )
-
-
-def judge_baseline(
-    baseline: FittedBaseline,
-    clean: LabelledImages,
-    attacked: Mapping[str, AttackedImages],
-    seed: int,
-    progress: ProgressCallback = no_progress,
-) -> BaselineFigures:
-    """Judge clean and attacked images with a baseline, and say how well it did."""
-    judged = {name: baseline.judge(made.images, progress) for name, made in attacked.items()}
-    return baseline_figures(baseline, baseline.judge(to_pixels(clean.images), progress), judged, seed)

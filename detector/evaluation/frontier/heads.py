@@ -24,7 +24,7 @@ Features = Callable[[Images], tuple[Float[Tensor, "image feature"], float]]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StraightFeatures:
-    """What the detector itself looks at."""
+    """What a detector looks at that has straight paths alone, no smoothed versions and no auxiliary classifier."""
 
     profiler: PathProfiler
     prototypes: Float[Tensor, "label prototype channel height width"]

@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,12 @@ SETTINGS = AdaptiveSettings(sources=24, steps=6, smallest_radius=0.2, largest_ra
 
 @pytest.fixture
 def paths(bundle: Bundle, corners: Any) -> Paths:
-    return Paths(profiler=bundle.profiler(corners, None), prototypes=bundle.prototypes.pixels(), mixing=bundle.mixing)
+    return Paths(
+        profiler=bundle.profiler(corners, None),
+        prototypes=bundle.prototypes.pixels(),
+        mixing=bundle.mixing,
+        available=bundle.prototypes.available,
+    )
 
 
 @pytest.fixture
@@ -53,6 +59,18 @@ def test_proxies_heed_what_the_head_minds_while_they_cross(
     found, succeeded = attack_head(paths, head, pixels, data.labels, SETTINGS, generator())
     crossed, clean = (corners(images[succeeded]).logits.amax(1).mean() for images in (found, pixels))
     assert crossed < clean - 2
+
+
+def test_nobody_is_driven_to_a_label_without_prototypes(
+    paths: Paths, bundle: Bundle, corners: Any, data: LabelledImages
+) -> None:
+    only_two = dataclasses.replace(paths, available=torch.tensor([True, False, False, True]))
+    pixels = to_pixels(data.images)
+    attacked, succeeded = attack_head(only_two, bundle.head, pixels, data.labels, SETTINGS, generator())
+    assert set(corners(attacked[succeeded]).logits.argmax(1).tolist()) == {0, 3}
+    with pytest.raises(CalibrationError, match="1 labels have prototypes"):
+        only_one = dataclasses.replace(paths, available=torch.tensor([True, False, False, False]))
+        attack_head(only_one, bundle.head, pixels, data.labels, SETTINGS, generator())
 
 
 def test_a_batch_holds_clean_images_and_what_succeeded(paths: Paths, bundle: Bundle, data: LabelledImages) -> None:

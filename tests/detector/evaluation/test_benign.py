@@ -1,13 +1,12 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 import torch
 
 from detector.bundle import Bundle
 from detector.detector import Detector
-from detector.evaluation.benign import CORRUPTIONS, BenignImages, benign_figures, benign_images, judge_benign
-from detector.evaluation.corruptions import SEVERITIES, Corruption
+from detector.evaluation.benign import BenignImages, benign_figures, benign_images
+from detector.evaluation.corruptions import Corruption
 from detector.evaluation.judgements import judge
 from detector.types import LabelledImages, no_progress, to_pixels
 
@@ -59,12 +58,3 @@ def test_one_seed_gives_the_same_images_and_another_does_not(
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
-
-
-def test_every_corruption_is_judged_at_every_severity(
-    corners: Any, corner_images: Callable[..., LabelledImages], bundle: Bundle
-) -> None:
-    clean = _clean(corners, corner_images)[:10]
-    found = judge_benign(Detector(corners, bundle), clean, seed=0)
-    assert [(each.corruption, each.severity) for each in found] == [(c, s) for c in CORRUPTIONS for s in SEVERITIES]
-    assert all(each.n == pytest.approx(each.still_right * 10) for each in found)

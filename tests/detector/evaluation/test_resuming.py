@@ -91,7 +91,7 @@ def test_a_damaged_shard_is_made_again_and_is_the_same(
     assert file.read_bytes() == whole
 
 
-def test_why_an_attack_was_skipped_is_kept_too(made: Callable[[AttackSpec], Any]) -> None:
+def test_an_attack_that_failed_is_tried_again(made: Callable[[AttackSpec], Any]) -> None:
     def fails(*_: object) -> Tensor:
         fails_at.append("once more")
         raise RuntimeError("no")
@@ -99,7 +99,7 @@ def test_why_an_attack_was_skipped_is_kept_too(made: Callable[[AttackSpec], Any]
     fails_at: list[str] = []
     first, second = made(_spec(fails)), made(_spec(fails))
     assert isinstance(first, SkippedAttack) and first == second
-    assert len(fails_at) == 1
+    assert len(fails_at) == 2
 
 
 def test_another_attack_of_the_same_name_does_not_take_the_shard(made: Callable[[AttackSpec], Any]) -> None:
@@ -145,12 +145,15 @@ RUN = AdaptiveRun(
 )
 
 
-@pytest.mark.parametrize("result", [RUN, SkippedAdaptive(name="square", title="Square", reason="it draws nothing")])
-def test_an_adaptive_run_is_kept_for_its_bundle_alone(
+@pytest.mark.parametrize(
+    ("result", "n_calls"), [(RUN, 1), (SkippedAdaptive(name="square", title="Square", reason="it draws nothing"), 2)]
+)
+def test_an_adaptive_run_is_kept_for_its_bundle_alone_and_a_skipped_one_is_tried_again(
     tmp_path: Path,
     notices: list[str],
     monkeypatch: pytest.MonkeyPatch,
     result: AdaptiveRun | SkippedAdaptive,
+    n_calls: int,
     corners: Any,
     corner_images: Callable[..., LabelledImages],
     bundle: Bundle,
@@ -168,7 +171,7 @@ def test_an_adaptive_run_is_kept_for_its_bundle_alone(
         return adaptive_run(spec, Detector(corners, bundle), digest, clean, shards, seed=0, progress=no_progress)
 
     assert _equal(again("ab" * 32), result) and _equal(again("ab" * 32), result)
-    assert len(calls) == 1
+    assert len(calls) == n_calls
     again("cd" * 32)
-    assert [call["seed"] for call in calls] == [seed_of(0, spec.name)] * 2
+    assert [call["seed"] for call in calls] == [seed_of(0, spec.name)] * (n_calls + 1)
     assert notices == []
