@@ -93,7 +93,8 @@ class Detector:
         self._head = copy.deepcopy(bundle.head).to(device)
         self._claim_weights = bundle.claim_weights.to(device)
         self._second_opinion = _on_device(bundle.second_opinion, device)
-        self._chunk = images_per_pass(classifier.input_shape, bundle.forward_equivalents - 1, pixels_per_pass)
+        n_waypoints = bundle.prototypes.n_prototypes * len(bundle.mixing)
+        self._chunk = images_per_pass(classifier.input_shape, n_waypoints, pixels_per_pass)
 
     def inspect(self, images: Images, progress: ProgressCallback = no_progress) -> list[Verdict]:
         """Judge images with pixels in [0, 1]; one verdict each, in order, none depending on the others.

@@ -202,8 +202,8 @@ def test_another_classifier_is_refused_by_its_digest(bundle: Bundle, corners: An
         bundle.check_classifier(corners)
 
 
-def test_a_verdict_costs_one_pass_and_one_for_every_waypoint(bundle: Bundle) -> None:
-    assert bundle.forward_equivalents == 1 + 2 * 2
+def test_a_verdict_costs_one_pass_and_one_for_every_waypoint_and_smoothed_version(bundle: Bundle) -> None:
+    assert bundle.forward_equivalents == 1 + 2 * 2 + 1
 
 
 def test_digests_are_kept_sorted() -> None:

@@ -188,7 +188,7 @@ def test_progress_ends_at_the_number_of_images(
 def test_a_bundle_without_prototypes_judges_the_image_alone(
     calibrated: Callable[..., Bundle], tiny_settings: Any, corners: Any, corner_images: Callable[..., LabelledImages]
 ) -> None:
-    bundle = calibrated(dataclasses.replace(tiny_settings, prototype_kind=PrototypeKind.NONE))
+    bundle = calibrated(dataclasses.replace(tiny_settings, prototype_kind=PrototypeKind.NONE, smoothings=()))
     assert bundle.forward_equivalents == 1
     for verdict in Detector(corners, bundle).inspect(_images(corner_images, 8)):
         assert verdict.outcome is Outcome.DECIDED

@@ -41,7 +41,7 @@ def test_attacks_on_images_that_calibration_never_saw_are_told_from_clean_ones(
     shipped: OpenedDetector, cifar10_test: LabelledImages
 ) -> None:
     attacks = [spec for spec in BUILTIN if spec.name in ("pgd2", "df")]
-    experiment = run_experiment({"shipped": shipped.detector}, cifar10_test, attacks, limit=60, seed=1)
+    experiment = run_experiment({"shipped": shipped.detector}, cifar10_test, attacks, limit=40, seed=1)
     figures = experiment.figures["shipped"]
     assert experiment.n_seen > 1000
     assert len(experiment.clean) > 150
@@ -58,12 +58,12 @@ def test_an_attacker_who_knows_the_detector_is_hindered_where_perturbations_are_
     used = {bytes(row) for row in detector.bundle.used_images.tolist()}
     unseen = [index for index, digest in enumerate(image_digests(cifar10_test.images)) if digest not in used]
     clean, _ = correctly_classified(detector.classifier, cifar10_test[torch.tensor(unseen)], 256)
-    spec = AdaptiveSpec(name="it", title="Selective PGD", radius=0.01, most_images=16, attack=selective(0.01, 15))
+    spec = AdaptiveSpec(name="it", title="Selective PGD", radius=0.01, most_images=12, attack=selective(0.01, 12))
     run = run_adaptive(spec, detector, clean, seed=0)
     assert isinstance(run, AdaptiveRun)
     assert run.figures.undefended > 0.7
-    # 10 of 16 would be the 98th percentile of the share measured with five times the steps.
-    assert run.figures.evaded[0.05].value <= 10 / 16
+    # The share measured with seven times the steps, and three standard deviations of a share among twelve.
+    assert run.figures.evaded[0.05].value <= 0.48 + 3 * 0.144
 
 
 def test_no_prototype_is_an_image_of_the_data_set(shipped: OpenedDetector, cifar10_test: LabelledImages) -> None:

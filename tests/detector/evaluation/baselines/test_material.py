@@ -32,8 +32,9 @@ def test_everything_comes_from_its_own_part_and_is_classified_correctly(
     assert len(found.conformal) == len(bundle.conformal.scores)
     assert len(found.labels) == len(found.statistics["means"]) <= len(splits.statistics)
     assert torch.equal(found.statistics["means"].argmax(1), found.labels)
-    # The stream's batches have twenty clean images each; of forty sources some proxies succeed.
-    assert len(found.clean["means"]) == 40
+    # The stream's batches have twenty clean images each, but for those that noise robs of their label; of forty
+    # sources some proxies succeed.
+    assert 30 < len(found.clean["means"]) <= 40
     assert 0 < len(found.proxies["means"]) <= 40
     again = gather_material(corners, bundle.record, splits, BaselineSettings(batches=2), 0, no_progress)
     assert torch.equal(again.proxies["means"], found.proxies["means"])
