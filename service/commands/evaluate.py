@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.options import IMAGE_SET, ClassifierSpec, Device, Download, Json, Limit, Seed, Weights
+from service.options import IMAGE_SET, Auxiliary, ClassifierSpec, Device, Download, Json, Limit, Seed, Weights
 
 ATTACKS = (
     "Suites (builtin, fast, standard, all) or names of attacks, with commas between them. All but builtin need the "
@@ -34,6 +34,7 @@ def run(
     ] = False,
     classifier: ClassifierSpec = None,
     weights: Weights = None,
+    auxiliary: Auxiliary = None,
     limit: Limit = 300,
     seed: Seed = 0,
     download: Download = False,
@@ -56,7 +57,7 @@ def run(
     request = EvaluationRequest(
         bundles=bundle,
         images=images,
-        choice=ClassifierChoice(name_or_spec=classifier, weights=weights, device=device),
+        choice=ClassifierChoice(name_or_spec=classifier, weights=weights, device=device, auxiliary=auxiliary),
         attacks=attacks,
         adaptive=adaptive,
         baselines=baselines,
