@@ -41,7 +41,7 @@ def test_attacks_on_images_that_calibration_never_saw_are_told_from_clean_ones(
     shipped: OpenedDetector, cifar10_test: LabelledImages
 ) -> None:
     attacks = [spec for spec in BUILTIN if spec.name in ("pgd2", "df")]
-    experiment = run_experiment({"shipped": shipped.detector}, cifar10_test, attacks, limit=40, seed=1)
+    experiment = run_experiment({"shipped": shipped.detector}, cifar10_test, attacks, limit=20, seed=1)
     figures = experiment.figures["shipped"]
     assert experiment.n_seen > 1000
     assert len(experiment.clean) > 150
