@@ -3,6 +3,7 @@
 `bundle.json` says what it is and how it was made; `tensors.safetensors` holds the numbers. No code is stored in either.
 """
 
+import dataclasses
 import inspect
 import json
 from collections.abc import Mapping
@@ -77,6 +78,11 @@ class Bundle:
         return Bundle(**(parts | changes))
 
     @property
+    def used_digests(self) -> frozenset[bytes]:
+        """The same as `used_images`, to look images up in, as `calibration.splits.image_digests` makes them."""
+        return frozenset(bytes(row) for row in self.used_images.tolist())
+
+    @property
     def forward_equivalents(self) -> int:
         """Forward passes that one verdict costs, the auxiliary's included, where the image is not in doubt."""
         auxiliary = self.record.auxiliary
@@ -129,11 +135,10 @@ class Bundle:
         record = self.record.auxiliary
         witness = None
         if record is not None and auxiliary is not None:
-            fits = {name: fit.to(auxiliary.device) for name, fit in self.auxiliary_gaussians.items()}
-            profiler = PathProfiler(classifier=auxiliary, gaussians=fits)
+            profiler = PathProfiler.on_device(auxiliary, self.auxiliary_gaussians)
             witness = Auxiliary(profiler=profiler, n_prototypes=record.n_prototypes)
-        fits = {name: fit.to(classifier.device) for name, fit in self.gaussians.items()}
-        return PathProfiler(classifier=classifier, gaussians=fits, smoothings=self.record.smoothings, auxiliary=witness)
+        alone = PathProfiler.on_device(classifier, self.gaussians)
+        return dataclasses.replace(alone, smoothings=self.record.smoothings, auxiliary=witness)
 
     def save(self, folder: Path) -> None:
         """Write the bundle; the folder is complete or not there at all.

@@ -89,6 +89,12 @@ class PathProfiler:
     smoothings: tuple[Smoothing, ...] = ()
     auxiliary: "Auxiliary | None" = None
 
+    @classmethod
+    def on_device(cls, classifier: Classifier, gaussians: Mapping[str, LabelGaussians]) -> "PathProfiler":
+        """With the Gaussians brought to where the classifier is."""
+        fits = {name: fit.to(classifier.device) for name, fit in gaussians.items()}
+        return cls(classifier=classifier, gaussians=fits)
+
     def measure(
         self,
         images: Images,

@@ -7,7 +7,6 @@ detector-aware attacks of an evaluation is used.
 """
 
 import dataclasses
-import math
 from collections.abc import Iterator
 
 import torch
@@ -15,6 +14,9 @@ from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from detector.balls import within
+from detector.calibration.proxies import per_image
+from detector.calibration.randomness import log_uniform
 from detector.calibration.stream import Batch, StreamSettings, correctly_classified, harmless, varied
 from detector.head import Head
 from detector.potentials import margin
@@ -114,8 +116,9 @@ def attack_head(
         CalibrationError: fewer than two labels have prototypes, so that there is none to drive to.
     """
     goals = _goals(labels, paths.available, generator)
-    radius = _log_uniform(settings.smallest_radius, settings.largest_radius, images, generator)
-    weight = _log_uniform(settings.smallest_weight, settings.largest_weight, images, generator)[:, 0, 0, 0]
+    uniform = [torch.rand(len(images), generator=generator).to(images.device) for _ in range(2)]
+    radius = per_image(log_uniform(settings.smallest_radius, settings.largest_radius, uniform[0]))
+    weight = log_uniform(settings.smallest_weight, settings.largest_weight, uniform[1])
     noise = torch.rand(images.shape, generator=generator).to(images) * 2 - 1
     attacked = (images + radius * noise).clamp(0, 1)
     best = attacked
@@ -125,11 +128,11 @@ def attack_head(
         # Among the points that reached their goal the least conspicuous counts; before that, the latest.
         cost = torch.where(missing < GOAL_MARGIN, seen, torch.inf)
         is_better = (cost < lowest) | lowest.isinf()
-        best = torch.where(is_better[:, None, None, None], attacked, best)
+        best = torch.where(per_image(is_better), attacked, best)
         lowest = torch.minimum(lowest, cost)
         length = radius * 2.5 / settings.steps * (1 - 0.5 * step / settings.steps)
         moved = attacked - length * gradient.sign()
-        attacked = torch.maximum(torch.minimum(moved, images + radius), images - radius).clamp(0, 1)
+        attacked = within(moved, images, radius)
     return best, lowest.isfinite()
 
 
@@ -160,9 +163,3 @@ def _downhill(
         missing.append(lacks.detach())
         seen.append(loss.detach())
     return torch.cat(gradients), torch.cat(missing), torch.cat(seen)
-
-
-def _log_uniform(low: float, high: float, images: Images, generator: Generator) -> Tensor:
-    """One number an image, ready to meet pixels."""
-    uniform = torch.rand(len(images), generator=generator).to(images.device)
-    return (low * (uniform * math.log(high / low)).exp())[:, None, None, None]

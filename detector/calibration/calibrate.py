@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
 from torch import Generator, Tensor
@@ -23,7 +23,6 @@ from detector.calibration.stream import Batch, correctly_classified, stream
 from detector.conformal import ConformalScores, require_images
 from detector.head import Head
 from detector.passes import waypoints_per_pass
-from detector.potentials import LabelGaussians
 from detector.profiles import Auxiliary, PathProfiler
 from detector.prototypes.making import Workshop, make_prototypes
 from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
@@ -96,9 +95,9 @@ class _Calibration:
         clean = self._clean_conformal()
         gaussians = fit_gaussians(self.classifier, self.splits.statistics, self.chunk)
         watching = {} if auxiliary is None else fit_gaussians(auxiliary, self.splits.statistics, self.chunk)
-        alone = profiler_of(self.classifier, gaussians)
+        alone = PathProfiler.on_device(self.classifier, gaussians)
         prototypes, mixing, figures = self._prototypes(alone) if start is None else taken_over(start)
-        witness = None if auxiliary is None else self._witness(profiler_of(auxiliary, watching), prototypes)
+        witness = None if auxiliary is None else self._witness(PathProfiler.on_device(auxiliary, watching), prototypes)
         paths = Paths(
             profiler=dataclasses.replace(alone, smoothings=self.settings.smoothings, auxiliary=witness),
             prototypes=prototypes.pixels().to(self.classifier.device),
@@ -225,13 +224,6 @@ class _Calibration:
             scores.append(head(paths.profiler.features(pixels, paths.prototypes, paths.mixing)))
             self.progress("scoring calibration images", sum(map(len, scores)), len(clean))
         return ConformalScores.of(torch.cat(scores))
-
-
-def profiler_of(classifier: Classifier, gaussians: Mapping[str, LabelGaussians]) -> PathProfiler:
-    """What measures paths through one network, on its device."""
-    return PathProfiler(
-        classifier=classifier, gaussians={name: fit.to(classifier.device) for name, fit in gaussians.items()}
-    )
 
 
 def taken_over(start: Bundle) -> tuple[PrototypeSet, Tensor, dict[str, float]]:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from detector.bundle import Bundle
+from detector.calibration.recording import used_digests
 from detector.calibration.settings import CalibrationSettings
 from detector.calibration.splits import Splits, image_digests
 from detector.conformal import images_needed
@@ -55,14 +56,10 @@ def check_start(start: Bundle, splits: Splits, settings: CalibrationSettings) ->
     Raises:
         CalibrationError: that is so; the split is another than that of `start`.
     """
-    seen = {bytes(row) for row in start.used_images.tolist()}
-    used = [
-        digest
-        for part in (splits.statistics, splits.learning, splits.conformal)
-        for digest in image_digests(part.images)
-    ]
-    recorded = start.record.settings.get("shares")
-    if (start.record.seed, recorded) == (settings.seed, dataclasses.asdict(settings.shares)) and set(used) == seen:
+    seen = start.used_digests
+    then = (start.record.seed, start.record.settings.get("shares"))
+    now = (settings.seed, dataclasses.asdict(settings.shares))
+    if then == now and seen == set(used_digests(splits, None)):
         return
     n_shared = len(seen & set(image_digests(splits.conformal.images)))
     if n_shared:

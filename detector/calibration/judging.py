@@ -52,16 +52,22 @@ class HeadTrainer:
         validate = self._examples(self.validation, n_validation)
         head = fit_head(learn, validate, self.settings.hidden, fitting)
         figures: dict[str, float] = {}
-        adaptive = self.settings.adaptive
-        known, unknown = learn, validate
-        for number in range(0 if adaptive is None else adaptive.rounds):
-            assert adaptive is not None
+        if self.settings.adaptive is not None:
+            head, figures = self._hardened(head, learn, validate, self.settings.adaptive)
+        return Judgement(head=head, learn=learn, validate=validate, figures=figures)
+
+    def _hardened(
+        self, head: Head, known: Examples, unknown: Examples, adaptive: AdaptiveSettings
+    ) -> tuple[Head, dict[str, float]]:
+        """The head of the last round, and how many proxies passed for another label in each."""
+        figures: dict[str, float] = {}
+        for number in range(adaptive.rounds):
             met = self._adaptive(head, self.learning, adaptive, adaptive.batches)
             checked = self._adaptive(head, self.validation, adaptive, max(1, adaptive.batches // 5))
-            figures |= {f"adaptive_proxies_in_round_{number + 1}": float(met.is_proxy.sum())}
+            figures[f"adaptive_proxies_in_round_{number + 1}"] = float(met.is_proxy.sum())
             known, unknown = known.with_more(met, adaptive.copies), unknown.with_more(checked, adaptive.copies)
-            head = fit_head(known, unknown, self.settings.hidden, fitting)
-        return Judgement(head=head, learn=learn, validate=validate, figures=figures)
+            head = fit_head(known, unknown, self.settings.hidden, self.settings.fitting)
+        return head, figures
 
     def _examples(self, data: LabelledImages, n_batches: int) -> Examples:
         batches = stream(self.paths.profiler.classifier, data, self.settings.stream, self.generator, self.chunk)

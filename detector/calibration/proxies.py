@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
+from detector.calibration.randomness import log_uniform
 from detector.potentials import log_odds_against, margin
 from detector.types import CalibrationError, Classifier, Images, Labels
 
@@ -98,7 +99,7 @@ def make_proxies(
     """
     plan = _draw_plan(labels, len(classifier.labels), clean_margins, settings, generator)
     start = torch.rand(images.shape, generator=generator).to(images.device) * 2 - 1
-    attacked = _project(images + start * _wide(plan.radius) / 2, images, plan)
+    attacked = _project(images + start * per_image(plan.radius) / 2, images, plan)
     before = attacked.clone()
     active = torch.arange(len(images), device=images.device)
     for _ in range(plan.n_steps):
@@ -123,10 +124,10 @@ def _last_step_shortened(
     high = torch.ones_like(low)
     for _ in range(bisections):
         middle = (low + high) / 2
-        is_reached = _has_reached(classifier(torch.lerp(before, after, _wide(middle))).logits, labels, plan)
+        is_reached = _has_reached(classifier(torch.lerp(before, after, per_image(middle))).logits, labels, plan)
         high = torch.where(is_reached, middle, high)
         low = torch.where(is_reached, low, middle)
-    return torch.lerp(before, after, _wide(high))
+    return torch.lerp(before, after, per_image(high))
 
 
 def _draw_plan(
@@ -135,13 +136,12 @@ def _draw_plan(
     n_images, device = len(labels), labels.device
     uniform = torch.rand(4, n_images, generator=generator).to(device)
     clean_margin = clean_margins[torch.randint(len(clean_margins), (n_images,), generator=generator)].to(device)
-    spread = math.log(settings.largest_radius / settings.smallest_radius)
     wanted_margin = torch.where(uniform[3] < settings.boundary_share, 0.0, clean_margin)
     is_unstopped = uniform[3] > 1 - settings.unstopped_share
     offset = torch.randint(1, n_labels, (n_images,), generator=generator).to(device)
     n_steps = torch.randint(settings.fewest_steps, settings.most_steps + 1, (1,), generator=generator)
     return _Plan(
-        radius=settings.smallest_radius * (uniform[0] * spread).exp(),
+        radius=log_uniform(settings.smallest_radius, settings.largest_radius, uniform[0]),
         is_l2=uniform[1] < settings.l2_share,
         is_targeted=uniform[2] < settings.targeted_share,
         target=(labels + offset) % n_labels,
@@ -160,7 +160,7 @@ def _step(
     loss = torch.where(plan.is_targeted, -log_odds_against(logits, plan.target), log_odds_against(logits, labels))
     (gradient,) = torch.autograd.grad(loss.sum(), attacked)
     is_done = _has_reached(logits.detach(), labels, plan)
-    length = _wide(plan.radius * 2.5 / plan.n_steps)
+    length = per_image(plan.radius * 2.5 / plan.n_steps)
     return _project(attacked.detach() + _direction(gradient, plan) * length, images, plan), is_done
 
 
@@ -173,17 +173,17 @@ def _has_reached(logits: Float[Tensor, "image label"], labels: Labels, plan: _Pl
 def _direction(gradient: Tensor, plan: _Plan) -> Tensor:
     """Steepest ascent of unit length in the ball's norm; an L2 step is as long as the L∞ step's ball allows."""
     length = gradient.flatten(1).norm(dim=1).clamp_min(1e-12)
-    l2_direction = gradient / _wide(length) * _l2_factor(gradient)
-    return torch.where(_wide(plan.is_l2), l2_direction, gradient.sign())
+    l2_direction = gradient / per_image(length) * _l2_factor(gradient)
+    return torch.where(per_image(plan.is_l2), l2_direction, gradient.sign())
 
 
 def _project(attacked: Images, images: Images, plan: _Plan) -> Images:
     """Back into the ball around the image, and into [0, 1]."""
     difference = attacked - images
-    in_box = torch.maximum(torch.minimum(difference, _wide(plan.radius)), -_wide(plan.radius))
+    in_box = torch.maximum(torch.minimum(difference, per_image(plan.radius)), -per_image(plan.radius))
     length = difference.flatten(1).norm(dim=1).clamp_min(1e-12)
-    in_sphere = difference * _wide((plan.radius * _l2_factor(images) / length).clamp_max(1))
-    return (images + torch.where(_wide(plan.is_l2), in_sphere, in_box)).clamp(0, 1)
+    in_sphere = difference * per_image((plan.radius * _l2_factor(images) / length).clamp_max(1))
+    return (images + torch.where(per_image(plan.is_l2), in_sphere, in_box)).clamp(0, 1)
 
 
 def _l2_factor(images: Tensor) -> float:
@@ -191,6 +191,6 @@ def _l2_factor(images: Tensor) -> float:
     return 0.5 * math.sqrt(images[0].numel())
 
 
-def _wide(values: Tensor) -> Tensor:
+def per_image(values: Tensor) -> Tensor:
     """One value an image, ready to meet pixels."""
     return values[:, None, None, None]

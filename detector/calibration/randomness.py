@@ -1,9 +1,11 @@
 """Random numbers that are the calibration's own."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
 
 
 @contextlib.contextmanager
@@ -12,3 +14,8 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+def log_uniform(low: float, high: float, uniform: Tensor) -> Tensor:
+    """Numbers uniform in [0, 1) as numbers from `low` to `high`, every ratio as likely as its equals."""
+    return low * (uniform * math.log(high / low)).exp()

@@ -37,7 +37,7 @@ def used_digests(splits: Splits, start: Bundle | None) -> list[bytes]:
     """Of every image that had a part in a bundle, also where the prototypes that it took over were learned."""
     used = [splits.statistics, splits.learning, splits.conformal]
     digests = {digest for part in used for digest in image_digests(part.images)}
-    earlier = set() if start is None else {bytes(row) for row in start.used_images.tolist()}
+    earlier = frozenset() if start is None else start.used_digests
     return sorted(digests | earlier)
 
 

@@ -5,7 +5,7 @@ No image serves two purposes, whatever order or file it comes from: the split fo
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import torch
 
@@ -55,6 +55,12 @@ def image_digests(images: StoredImages, salt: bytes = b"") -> list[bytes]:
     """The first 8 bytes of the sha256 of each image's pixels."""
     arrays = images.cpu().contiguous().numpy()
     return [hashlib.sha256(salt + array.tobytes()).digest()[:8] for array in arrays]
+
+
+def without_digests(data: LabelledImages, seen: Collection[bytes]) -> LabelledImages:
+    """The images whose digest is not among these, in order."""
+    kept = [index for index, digest in enumerate(image_digests(data.images)) if digest not in seen]
+    return _take(data, kept)
 
 
 def split_held_out(held_out: LabelledImages, references: LabelledImages, shares: SplitShares, seed: int) -> Splits:

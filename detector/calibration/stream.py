@@ -9,7 +9,8 @@ from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 from torch.nn import functional
 
-from detector.calibration.proxies import ProxySettings, make_proxies
+from detector.calibration.proxies import ProxySettings, make_proxies, per_image
+from detector.calibration.randomness import log_uniform
 from detector.passes import predicted_labels
 from detector.potentials import margin
 from detector.types import CalibrationError, Classifier, LabelledImages, Labels, StoredImages, to_pixels
@@ -105,19 +106,14 @@ def harmless(
     if settings.noisy_share == 0:
         return pixels
     chosen, is_gaussian, size = torch.rand(3, len(images), generator=generator).to(pixels.device)
-    deviation = settings.smallest_noise * (size * math.log(settings.largest_noise / settings.smallest_noise)).exp()
+    deviation = log_uniform(settings.smallest_noise, settings.largest_noise, size)
     gaussian = torch.randn(pixels.shape, generator=generator).to(pixels)
     uniform = (torch.rand(pixels.shape, generator=generator).to(pixels) * 2 - 1) * math.sqrt(3)
-    noise = torch.where(_wide(is_gaussian < 0.5), gaussian, uniform) * _wide(deviation)
+    noise = torch.where(per_image(is_gaussian < 0.5), gaussian, uniform) * per_image(deviation)
     is_noisy = chosen < settings.noisy_share
-    moved = torch.where(_wide(is_noisy), (pixels + noise).clamp(0, 1), pixels)
+    moved = torch.where(per_image(is_noisy), (pixels + noise).clamp(0, 1), pixels)
     keeps_label = predicted_labels(classifier, moved, chunk) == labels.to(pixels.device)
     return moved[keeps_label | ~is_noisy]
-
-
-def _wide(values: torch.Tensor) -> torch.Tensor:
-    """One value an image, ready to meet pixels."""
-    return values[:, None, None, None]
 
 
 def varied(images: StoredImages, settings: StreamSettings, generator: Generator) -> StoredImages:

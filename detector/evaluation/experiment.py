@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from detector.calibration.splits import image_digests
+from detector.calibration.splits import without_digests
 from detector.detector import Detector
 from detector.evaluation.attacked import AttackedImages, SkippedAttack
 from detector.evaluation.attacks import AttackSpec
@@ -118,7 +118,7 @@ def _parted(
     detectors: Mapping[str, Detector], data: LabelledImages, classifier: Classifier
 ) -> tuple[LabelledImages, LabelledImages, LabelledImages]:
     """The images that no calibration has seen, and which of them the classifier gets right and wrong."""
-    unseen = _unseen(data, detectors)
+    unseen = without_digests(data, frozenset().union(*(one.bundle.used_digests for one in detectors.values())))
     is_correct = _correct(classifier, unseen)
     clean, misclassified = _dealt(unseen[is_correct]), unseen[~is_correct]
     if len(clean) < FEWEST_CLEAN:
@@ -128,15 +128,6 @@ def _parted(
             "has not seen (isthmus calibrate --reserve keeps some)"
         )
     return unseen, clean, misclassified
-
-
-def _unseen(data: LabelledImages, detectors: Mapping[str, Detector]) -> LabelledImages:
-    """The images that no bundle's calibration had, by the record of digests that each bundle keeps."""
-    seen: set[bytes] = set()
-    for detector in detectors.values():
-        seen |= {bytes(row) for row in detector.bundle.used_images.tolist()}
-    kept = [index for index, digest in enumerate(image_digests(data.images)) if digest not in seen]
-    return data[torch.tensor(kept, dtype=torch.int64)]
 
 
 def _dealt(data: LabelledImages) -> LabelledImages:

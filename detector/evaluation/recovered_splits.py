@@ -33,7 +33,7 @@ def recover_splits(bundle: Bundle, data: LabelledImages) -> RecoveredSplits:
         ImageError: not all images that the bundle has seen are there.
     """
     counts = [_count(bundle, part) for part in _ORDER]
-    missing = {bytes(row) for row in bundle.used_images.tolist()}
+    missing = set(bundle.used_digests)
     n_seen, found = len(missing), []
     for index, digest in enumerate(image_digests(data.images)):
         if digest in missing:

@@ -90,7 +90,7 @@ def require_the_calibrations_own(splits: Splits, bundle: Bundle) -> None:
     Raises:
         InputError: images that it has seen would be taken for unseen ones, or the other way round.
     """
-    used = {bytes(row) for row in bundle.used_images.tolist()}
+    used = bundle.used_digests
     seen = sum(digest in used for digest in image_digests(splits.reserved.images))
     unknown = sum(digest not in used for digest in image_digests(splits.conformal.images))
     if seen or unknown or len(splits.reserved) == 0:
@@ -177,8 +177,7 @@ def trained(
 ) -> list[Contender]:
     """Heads on straight paths of several costs, and on searched ones, all trained on the same batches."""
     classifier = arena.classifier
-    gaussians = {name: fit.to(classifier.device) for name, fit in bundle.gaussians.items()}
-    profiler = PathProfiler(classifier=classifier, gaussians=gaussians)
+    profiler = PathProfiler.on_device(classifier, bundle.gaussians)
     learn, validate = _batches(classifier, splits.learning, settings, seed)
     contenders = []
     for name in (own_name(bundle), *HEAD_KINDS):

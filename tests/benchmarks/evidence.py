@@ -21,12 +21,13 @@ from rich.table import Table
 from torch import Generator, Tensor
 
 from detector.calibration.fitting import Examples, FittingSettings, fit_head
-from detector.calibration.splits import image_digests, without_validation
+from detector.calibration.splits import without_digests, without_validation
 from detector.calibration.stream import correctly_classified, stream
 from detector.conformal import ConformalScores
 from detector.detector import Detector
 from detector.evaluation.attacked import AttackedImages, run_attack
 from detector.evaluation.attacks import BUILTIN
+from detector.evaluation.baselines.material import stream_settings
 from detector.evaluation.metrics import auroc
 from detector.evaluation.recovered_splits import recover_splits
 from detector.passes import waypoints_per_pass
@@ -105,7 +106,7 @@ def measure(
     classifier, bundle = detector.classifier, detector.bundle
     chunk, splits = waypoints_per_pass(classifier.input_shape), recover_splits(bundle, data)
     generator = Generator().manual_seed(seed)
-    settings = detector_stream(bundle)
+    settings = stream_settings(bundle.record)
     parts = {}
     for name, images, n in zip(
         ("learn", "validate"), without_validation(splits.learning, 0.12), (batches, max(2, batches // 8)), strict=True
@@ -115,9 +116,7 @@ def measure(
             features_of(detector, torch.cat([getattr(batch, kind) for batch in drawn]), f"{kind}, {name}", progress)
             for kind in ("clean", "proxies")
         )
-    used = {bytes(row) for row in bundle.used_images.tolist()}
-    unseen = [index for index, digest in enumerate(image_digests(data.images)) if digest not in used]
-    clean, _ = correctly_classified(classifier, data[torch.tensor(unseen)], chunk)
+    clean, _ = correctly_classified(classifier, without_digests(data, bundle.used_digests), chunk)
     conformal, _ = correctly_classified(classifier, splits.conformal, chunk)
     attacked = {}
     for spec in BUILTIN:
@@ -131,15 +130,6 @@ def measure(
         clean=features_of(detector, to_pixels(clean.images), "clean", progress),
         attacked=attacked,
     )
-
-
-def detector_stream(bundle: Any) -> Any:
-    """The bundle's own family of proxies."""
-    from detector.calibration.proxies import ProxySettings  # noqa: PLC0415
-    from detector.calibration.stream import StreamSettings  # noqa: PLC0415
-
-    recorded = dict(bundle.record.settings["stream"])
-    return StreamSettings(**(recorded | {"proxies": ProxySettings(**recorded["proxies"])}))
 
 
 def judged(measured: Measured, columns: Tensor, seed: int) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from detector.calibration.splits import image_digests
+from detector.calibration.splits import image_digests, without_digests
 from detector.calibration.stream import correctly_classified
 from detector.evaluation.adaptive import AdaptiveRun, AdaptiveSpec, run_adaptive
 from detector.evaluation.adaptive.selective import selective
@@ -55,9 +55,8 @@ def test_an_attacker_who_knows_the_detector_is_hindered_where_perturbations_are_
     shipped: OpenedDetector, cifar10_test: LabelledImages
 ) -> None:
     detector = shipped.detector
-    used = {bytes(row) for row in detector.bundle.used_images.tolist()}
-    unseen = [index for index, digest in enumerate(image_digests(cifar10_test.images)) if digest not in used]
-    clean, _ = correctly_classified(detector.classifier, cifar10_test[torch.tensor(unseen)], 256)
+    unseen = without_digests(cifar10_test, detector.bundle.used_digests)
+    clean, _ = correctly_classified(detector.classifier, unseen, 256)
     spec = AdaptiveSpec(name="it", title="Selective PGD", radius=0.01, most_images=12, attack=selective(0.01, 12))
     run = run_adaptive(spec, detector, clean, seed=0)
     assert isinstance(run, AdaptiveRun)

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
+from detector.balls import within
 from detector.detector import JointOutputs
+from detector.evaluation.adaptive.joint import AdaptiveAttack, Joint
 from detector.potentials import log_odds_against, margin
 from detector.types import Images, Labels
 
@@ -40,6 +42,19 @@ class BestIterates:
         self._reached |= reached
 
 
+Direction = Callable[[Joint, Images, Labels, Generator], tuple[Tensor, JointOutputs]]
+"""(what is attacked, iterates, targets, random numbers) → as `Look`."""
+
+
+def descending(radius: float, steps: int, direction: Direction) -> AdaptiveAttack:
+    """The attack that walks against a direction; the true labels do not matter to it."""
+
+    def attack(joint: Joint, images: Images, _labels: Labels, targets: Labels, generator: Generator) -> Images:
+        return descend(images, targets, radius, steps, lambda at: direction(joint, at, targets, generator))
+
+    return attack
+
+
 def descend(images: Images, targets: Labels, radius: float, steps: int, look: Look) -> Images:
     """Walk against the looks' directions within the L∞ ball and [0, 1]; the best iterate of each image.
 
@@ -58,11 +73,6 @@ def descend(images: Images, targets: Labels, radius: float, steps: int, look: Lo
 def step_length(radius: float, step: int, steps: int) -> float:
     """Long steps first to cross the ball, short ones last to settle on the boundary between the two objectives."""
     return radius * (FIRST_STEP + (LAST_STEP - FIRST_STEP) * step / max(1, steps - 1))
-
-
-def within(attacked: Images, images: Images, radius: float) -> Images:
-    """The nearest point of the L∞ ball around each image that is an image."""
-    return torch.maximum(torch.minimum(attacked, images + radius), images - radius).clamp(0, 1)
 
 
 def gradient_of(values: Tensor, pixels: Images, keep_graph: bool = False) -> Tensor:

@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from detector.detector import JointOutputs
-from detector.evaluation.adaptive.descent import descend
+from detector.evaluation.adaptive.descent import descending
 from detector.evaluation.adaptive.joint import AdaptiveAttack, Joint
 from detector.evaluation.adaptive.selective import selected_gradient
 from detector.types import Images, Labels
@@ -18,14 +18,11 @@ def expectation(radius: float, steps: int, draws: int) -> AdaptiveAttack:
         draws: of the detector's random numbers a step.
     """
 
-    def attack(joint: Joint, images: Images, _labels: Labels, targets: Labels, generator: Generator) -> Images:
-        def look(attacked: Images) -> tuple[Tensor, JointOutputs]:
-            gradient, outputs = mean_gradient(joint, attacked, targets, generator, draws)
-            return gradient.sign(), outputs
+    def direction(joint: Joint, attacked: Images, targets: Labels, generator: Generator) -> tuple[Tensor, JointOutputs]:
+        gradient, outputs = mean_gradient(joint, attacked, targets, generator, draws)
+        return gradient.sign(), outputs
 
-        return descend(images, targets, radius, steps, look)
-
-    return attack
+    return descending(radius, steps, direction)
 
 
 def mean_gradient(

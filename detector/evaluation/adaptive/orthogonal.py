@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from detector.detector import JointOutputs
-from detector.evaluation.adaptive.descent import descend, gradient_of
+from detector.evaluation.adaptive.descent import descending, gradient_of
 from detector.evaluation.adaptive.joint import AdaptiveAttack, Joint
 from detector.potentials import log_odds_against, margin
 from detector.types import Images, Labels
@@ -19,14 +19,7 @@ def orthogonal(radius: float, steps: int) -> AdaptiveAttack:
     Args:
         radius: L∞, pixel units of [0, 1].
     """
-
-    def attack(joint: Joint, images: Images, _labels: Labels, targets: Labels, generator: Generator) -> Images:
-        def look(attacked: Images) -> tuple[Tensor, JointOutputs]:
-            return orthogonal_direction(joint, attacked, targets, generator)
-
-        return descend(images, targets, radius, steps, look)
-
-    return attack
+    return descending(radius, steps, orthogonal_direction)
 
 
 @torch.enable_grad()

@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor
 
 from detector.detector import JointOutputs
-from detector.evaluation.adaptive.descent import descend, gradient_of
+from detector.evaluation.adaptive.descent import descending, gradient_of
 from detector.evaluation.adaptive.joint import AdaptiveAttack, Joint
 from detector.potentials import log_odds_against, margin
 from detector.types import Images, Labels
@@ -17,14 +17,11 @@ def selective(radius: float, steps: int) -> AdaptiveAttack:
         radius: L∞, pixel units of [0, 1].
     """
 
-    def attack(joint: Joint, images: Images, _labels: Labels, targets: Labels, generator: Generator) -> Images:
-        def look(attacked: Images) -> tuple[Tensor, JointOutputs]:
-            gradient, outputs = selected_gradient(joint, attacked, targets, generator)
-            return gradient.sign(), outputs
+    def direction(joint: Joint, attacked: Images, targets: Labels, generator: Generator) -> tuple[Tensor, JointOutputs]:
+        gradient, outputs = selected_gradient(joint, attacked, targets, generator)
+        return gradient.sign(), outputs
 
-        return descend(images, targets, radius, steps, look)
-
-    return attack
+    return descending(radius, steps, direction)
 
 
 @torch.enable_grad()

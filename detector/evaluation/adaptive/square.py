@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Generator, Tensor
 
-from detector.evaluation.adaptive.descent import within
+from detector.balls import within
 from detector.evaluation.adaptive.joint import AdaptiveAttack, Joint, objective
 from detector.types import Images, Labels
 

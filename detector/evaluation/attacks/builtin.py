@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
+from detector.balls import within
 from detector.evaluation.attacks.spec import Attack
 from detector.potentials import log_odds_against, margin
 from detector.types import Classifier, Images, Labels
@@ -143,7 +144,7 @@ def _descend(
     for _ in range(steps):
         gradient = _gradient(classifier, attacked, loss)
         moved = attacked + 2.5 * radius / steps * gradient.sign()
-        attacked = torch.maximum(torch.minimum(moved, images + radius), images - radius).clamp(0, 1)
+        attacked = within(moved, images, radius)
     return attacked
 
 
