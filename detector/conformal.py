@@ -5,6 +5,7 @@ Split conformal prediction (Vovk et al. 2005; Bates et al. 2023, arXiv 2104.0827
 
 import dataclasses
 import math
+import sys
 
 import torch
 from jaxtyping import Float64
@@ -80,4 +81,6 @@ def images_needed(false_positive_rate: float) -> int:
     if not 0 < false_positive_rate < 1:
         raise CalibrationError(f"the false-positive rate must lie between 0 and 1, not {false_positive_rate}")
     # 1 / 0.05 is not exact in binary; without the tolerance 0.05 would ask for one image too many.
-    return max(1, math.ceil(1 / false_positive_rate - 1 - 1e-9))
+    needed = 1 / false_positive_rate - 1 - 1e-9
+    # The inverse of a denormal number is infinite.
+    return max(1, math.ceil(needed)) if math.isfinite(needed) else sys.maxsize

@@ -1,43 +1,22 @@
-"""From images to verdicts. Nothing else decides."""
+"""From images to verdicts."""
 
 import copy
 import dataclasses
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
 from detector.bundle import Bundle
 from detector.escalation import Escalator
+from detector.inspection import Inspection
+from detector.judging import Evidence, Judge
 from detector.passes import PIXELS_PER_PASS, images_per_pass
-from detector.paths import barrier_height
-from detector.profiles import PathEvidence
-from detector.second_opinion import SecondOpinion
-from detector.types import (
-    Classifier,
-    ImageError,
-    Images,
-    Labels,
-    ProgressCallback,
-    no_progress,
-)
-from detector.verdict import Decision, Outcome, Verdict
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What the detector knows about some images before it decides.
-
-    Attributes:
-        paths: what the paths show.
-        scores: log-odds of the head, shape (image,).
-        profiles: cross-entropy in nats from image to prototype, shape (image, prototype, waypoint), ends included.
-    """
-
-    paths: PathEvidence
-    scores: Float[Tensor, " image"]
-    profiles: Float[Tensor, "image prototype waypoint"]
+from detector.second_looks import SecondLooks, Ticket
+from detector.second_opinion import EscalationSettings, SecondOpinion
+from detector.types import Classifier, ImageError, Images, Labels, ProgressCallback, no_progress
+from detector.verdict import Verdict
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,35 +70,123 @@ class Detector:
         self._mixing = bundle.mixing.to(device)
         # Modules move in place, and the bundle may serve detectors on other devices too.
         self._head = copy.deepcopy(bundle.head).to(device)
-        self._claim_weights = bundle.claim_weights.to(device)
+        self._judge = Judge(
+            conformal=bundle.conformal,
+            available=bundle.prototypes.available,
+            claim_weights=bundle.claim_weights.to(device),
+        )
         self._second_opinion = _on_device(bundle.second_opinion, device)
         n_waypoints = bundle.prototypes.n_prototypes * len(bundle.mixing)
-        self._chunk = images_per_pass(classifier.input_shape, n_waypoints, pixels_per_pass)
+        self.images_per_step = images_per_pass(classifier.input_shape, n_waypoints, pixels_per_pass)
 
-    def inspect(self, images: Images, progress: ProgressCallback = no_progress) -> list[Verdict]:
+    def inspect(
+        self,
+        images: Images,
+        progress: ProgressCallback = no_progress,
+        false_positive_rate: float | None = None,
+    ) -> list[Verdict]:
         """Judge images with pixels in [0, 1]; one verdict each, in order, none depending on the others.
+
+        Args:
+            false_positive_rate: for these images; the detector's own if not given.
+
+        Raises:
+            ImageError: the images have another shape than the classifier takes, or pixels outside [0, 1].
+            CalibrationError: the bundle's calibration images cannot support the rate.
+        """
+        self.check(images)
+        rate = self.false_positive_rate if false_positive_rate is None else false_positive_rate
+        self.supports(rate)
+        inspection, n_begun = Inspection(self), 0
+        verdicts: dict[Ticket, Verdict] = {}
+        while len(verdicts) < len(images):
+            rows = range(n_begun, min(n_begun + inspection.n_free, len(images)))
+            inspection.admit(rows, images[rows.start : rows.stop], [rate] * len(rows))
+            n_begun = rows.stop
+            verdicts |= inspection.step()
+            progress("inspecting images", len(verdicts), len(images))
+        return [verdicts[row] for row in range(len(images))]
+
+    def check(self, images: Images) -> None:
+        """Refuse images that cannot be judged.
 
         Raises:
             ImageError: the images have another shape than the classifier takes, or pixels outside [0, 1].
         """
-        self._check(images)
-        verdicts: list[Verdict] = []
-        for part in torch.split(images, self._chunk) if len(images) else ():
-            verdicts += self._judge(self.measure(part))
-            progress("inspecting images", len(verdicts), len(images))
-        return verdicts
+        self.check_shape(images)
+        if len(images) and not ((images >= 0) & (images <= 1) | images.isnan()).all():
+            raise ImageError(
+                f"pixels lie between {images.min():.3g} and {images.max():.3g}; "
+                "give them in [0, 1], before any normalisation"
+            )
+
+    def check_shape(self, images: Images) -> None:
+        """Refuse images of another shape than the classifier takes.
+
+        Raises:
+            ImageError: they have another shape.
+        """
+        shape = tuple(images.shape[1:])
+        if shape != self.classifier.input_shape:
+            raise ImageError(
+                f"images of shape {shape} (channel, height, width) came where the classifier takes "
+                f"{self.classifier.input_shape}; resize or convert them first"
+            )
+
+    def supports(self, false_positive_rate: float) -> None:
+        """Refuse a rate that the bundle's calibration images cannot support.
+
+        Raises:
+            CalibrationError: it is not in (0, 1), or so low that nothing could ever be flagged.
+        """
+        self.bundle.conformal.require(false_positive_rate)
 
     @torch.no_grad()
     def measure(self, images: Images) -> Evidence:
-        """Evidence and score of one chunk of images, before any decision."""
-        pixels = images.to(device=self.classifier.device, dtype=torch.float32)
-        paths = self._profiler.measure(pixels, self._prototypes, self._mixing)
+        """Evidence and score of one chunk of images, a second opinion included, before any decision."""
+        pixels = self._pixels(images)
+        evidence = self.straight(pixels)
+        opinion, paths = self._second_opinion, evidence.paths
+        if opinion is None:
+            return evidence
+        escalator = self._escalator(opinion.settings, self.images_per_step)
+        scores = escalator.revised(opinion, pixels, paths.labels, paths.features, evidence.scores)
+        return dataclasses.replace(evidence, scores=scores)
+
+    @torch.no_grad()
+    def straight(self, images: Images) -> Evidence:
+        """The same without a second opinion: what the straight paths show."""
+        paths = self._profiler.measure(self._pixels(images), self._prototypes, self._mixing)
         ends = self._prototype_profiles[paths.labels]
         return Evidence(
             paths=paths,
-            scores=self._revised(pixels, paths, self._head(paths.features)),
+            scores=self._head(paths.features),
             profiles=torch.cat([paths.profiles, ends[:, :, None]], 2),
         )
+
+    def in_doubt(self, evidence: Evidence) -> Bool[Tensor, " image"]:
+        """Which images are decided by a second opinion; none where the bundle has none."""
+        if self._second_opinion is None:
+            return torch.zeros_like(evidence.scores, dtype=torch.bool)
+        return self._second_opinion.is_doubtful(evidence.scores) & self._judge.is_decidable(evidence)
+
+    def second_looks(self, images_per_step: int) -> SecondLooks | None:
+        """Where images in doubt are searched, the paths of so many at once; nothing without a second opinion."""
+        if self._second_opinion is None:
+            return None
+        # Twice as many places as images whose paths have slots: a slot that is left is taken by another image's path.
+        return SecondLooks(self._escalator(self._second_opinion.settings, images_per_step), 2 * images_per_step)
+
+    def revised(self, evidence: Evidence, found: Float[Tensor, "image feature"]) -> Evidence:
+        """The evidence of images in doubt, their scores being what the second opinion makes of searched paths."""
+        if self._second_opinion is None:
+            return evidence
+        scores = self._second_opinion.revised(torch.cat([evidence.paths.features, found], 1))
+        return dataclasses.replace(evidence, scores=scores)
+
+    def verdicts(self, evidence: Evidence, false_positive_rates: Sequence[float]) -> list[Verdict]:
+        """What follows from the evidence, one verdict an image, each at its own rate."""
+        return self._judge.verdicts(evidence, false_positive_rates)
 
     def joint(self, images: Images, labels: Labels, _generator: Generator | None = None) -> JointOutputs:
         """Logits, and the scores that the images would get if the classifier named these labels.
@@ -143,101 +210,21 @@ class Detector:
         """
         return self.bundle.conformal.threshold(false_positive_rate)
 
-    def _revised(self, pixels: Images, paths: PathEvidence, scores: Tensor) -> Tensor:
-        """The scores, with a second opinion where the first leaves doubt and the bundle has one."""
-        if self._second_opinion is None:
-            return scores
-        escalator = Escalator(
+    def _escalator(self, settings: EscalationSettings, images_per_step: int) -> Escalator:
+        """With passes that grow and shrink as the steps do."""
+        return Escalator(
             profiler=self._profiler,
             prototypes=self._prototypes,
             mixing=self._mixing,
-            settings=self._second_opinion.settings,
-            pixels_per_pass=self._pixels_per_pass,
-        )
-        return escalator.revised(self._second_opinion, pixels, paths.labels, paths.features, scores)
-
-    def _check(self, images: Images) -> None:
-        shape = tuple(images.shape[1:])
-        if shape != self.classifier.input_shape:
-            raise ImageError(
-                f"images of shape {shape} (channel, height, width) came where the classifier takes "
-                f"{self.classifier.input_shape}; resize or convert them first"
-            )
-        if len(images) and not ((images >= 0) & (images <= 1) | images.isnan()).all():
-            raise ImageError(
-                f"pixels lie between {images.min():.3g} and {images.max():.3g}; "
-                "give them in [0, 1], before any normalisation"
-            )
-
-    def _judge(self, evidence: Evidence) -> list[Verdict]:
-        paths = evidence.paths
-        p_values = self.bundle.conformal.p_values(evidence.scores).tolist()
-        suspects = suspected_labels(paths, self._claim_weights).tolist()
-        available = self.bundle.prototypes.available.tolist()
-        scores, profiles = evidence.scores.tolist(), evidence.profiles.cpu()
-        is_finite = _is_finite(evidence).tolist()
-        verdicts = []
-        for index, label in enumerate(paths.labels.tolist()):
-            if not is_finite[index]:
-                verdicts.append(self._undecided(label, Outcome.NON_FINITE))
-            elif not available[label]:
-                verdicts.append(self._undecided(label, Outcome.NO_PROTOTYPE))
-            else:
-                verdicts.append(self._decided(label, scores[index], p_values[index], suspects[index], profiles[index]))
-        return verdicts
-
-    def _decided(self, label: int, score: float, p_value: float, suspect: int, profiles: Tensor) -> Verdict:
-        is_flagged = p_value <= self.false_positive_rate
-        barrier, prototype, profile = _lowest(profiles)
-        return Verdict(
-            decision=Decision.ADVERSARIAL if is_flagged else Decision.CLEAN,
-            label=label,
-            score=score,
-            p_value=p_value,
-            false_positive_rate=self.false_positive_rate,
-            barrier=barrier,
-            prototype=prototype,
-            suspected_label=suspect if is_flagged else None,
-            outcome=Outcome.DECIDED,
-            profile=tuple(profile),
+            settings=settings,
+            pixels_per_pass=max(1, self._pixels_per_pass * images_per_step // self.images_per_step),
+            paths_at_once=max(1, images_per_step * self._prototypes.shape[1]),
         )
 
-    def _undecided(self, label: int, outcome: Outcome) -> Verdict:
-        return Verdict(
-            decision=Decision.UNDECIDED,
-            label=label,
-            score=None,
-            p_value=None,
-            false_positive_rate=self.false_positive_rate,
-            barrier=None,
-            prototype=None,
-            suspected_label=None,
-            outcome=outcome,
-            profile=(),
-        )
+    def _pixels(self, images: Images) -> Images:
+        return images.to(device=self.classifier.device, dtype=torch.float32)
 
 
 def _on_device(opinion: SecondOpinion | None, device: torch.device) -> SecondOpinion | None:
     """A copy that moves nothing in the bundle."""
     return opinion and dataclasses.replace(opinion, head=copy.deepcopy(opinion.head).to(device))
-
-
-def suspected_labels(paths: PathEvidence, claim_weights: Float[Tensor, " claim"]) -> Tensor:
-    """The label, besides the predicted one, whose claims weigh most; shape (image,)."""
-    standing = paths.claims @ claim_weights
-    return standing.scatter(1, paths.labels[:, None], -torch.inf).argmax(1)
-
-
-def _is_finite(evidence: Evidence) -> Tensor:
-    """Whether everything that a verdict reports is a number, shape (image,)."""
-    parts = (evidence.scores[:, None], evidence.paths.logits, evidence.profiles.flatten(1))
-    return torch.cat(parts, 1).isfinite().all(1)
-
-
-def _lowest(profiles: Float[Tensor, "prototype waypoint"]) -> tuple[float | None, int | None, Sequence[float]]:
-    """Barrier, index and profile of the lowest path; nothing where there are no paths."""
-    if len(profiles) == 0:
-        return None, None, ()
-    barriers = barrier_height(profiles)
-    prototype = int(barriers.argmin())
-    return float(barriers[prototype]), prototype, profiles[prototype].tolist()

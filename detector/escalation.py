@@ -8,7 +8,14 @@ from torch import Tensor
 
 from detector.passes import PIXELS_PER_PASS, images_per_pass
 from detector.profiles import PathProfiler
-from detector.search import LabelPotential, SearchSettings, label_potential, method_named, search_paths
+from detector.search import (
+    LabelPotential,
+    SearchResult,
+    SearchSettings,
+    label_potential,
+    method_named,
+    search_paths,
+)
 from detector.search.geometry import node_positions, points_at
 from detector.search.method import Method
 from detector.second_opinion import EscalationSettings, SecondOpinion
@@ -27,6 +34,23 @@ class Searched:
     n_steps: Float[Tensor, "image prototype"]
     nodes: Float[Tensor, "image prototype node channel height width"]
 
+    @classmethod
+    def of(cls, found: SearchResult, n_ends: int) -> "Searched":
+        """What was found for so many ends of each image, the ends of one image one after the other."""
+
+        def by_image(values: Tensor) -> Tensor:
+            return values.view(len(values) // n_ends, n_ends, *values.shape[1:])
+
+        return cls(
+            barriers=by_image(found.barriers),
+            highest=by_image(found.profiles.amax(1)),
+            straight_barriers=by_image(found.straight_barriers),
+            straight_highest=by_image(found.straight_profiles.amax(1)),
+            costs=by_image(found.forward_equivalents.float()),
+            n_steps=by_image(found.n_steps.float()),
+            nodes=by_image(found.nodes),
+        )
+
 
 def search_all(
     potential: LabelPotential,
@@ -41,20 +65,8 @@ def search_all(
         potential: with one label for each image and end, the ends of one image one after the other.
     """
     n_ends = ends.shape[1]
-    found = search_paths(potential, images.repeat_interleave(n_ends, 0), ends.flatten(0, 1), method, settings)
-
-    def by_image(values: Tensor) -> Tensor:
-        return values.view(len(images), n_ends, *values.shape[1:])
-
-    return Searched(
-        barriers=by_image(found.barriers),
-        highest=by_image(found.profiles.amax(1)),
-        straight_barriers=by_image(found.straight_barriers),
-        straight_highest=by_image(found.straight_profiles.amax(1)),
-        costs=by_image(found.forward_equivalents.float()),
-        n_steps=by_image(found.n_steps.float()),
-        nodes=by_image(found.nodes),
-    )
+    starts = images.repeat_interleave(n_ends, 0)
+    return Searched.of(search_paths(potential, starts, ends.flatten(0, 1), method, settings), n_ends)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,6 +76,7 @@ class Escalator:
     Attributes:
         mixing: shares of the path's length at which it is looked at.
         pixels_per_pass: bound on the size of one forward pass.
+        paths_at_once: paths that are searched together.
     """
 
     profiler: PathProfiler
@@ -71,6 +84,29 @@ class Escalator:
     mixing: Float[Tensor, " waypoint"]
     settings: EscalationSettings
     pixels_per_pass: int = PIXELS_PER_PASS
+    paths_at_once: int = SearchSettings.paths_at_once
+
+    @property
+    def method(self) -> Method:
+        """How paths are searched."""
+        return method_named(self.settings.method)
+
+    @property
+    def search(self) -> SearchSettings:
+        """What every search is held to."""
+        return SearchSettings(
+            budget=self.settings.budget,
+            resolution=self.settings.resolution,
+            final_resolution=self.settings.resolution,
+            check_every=1,
+            patience=8,
+            paths_at_once=self.paths_at_once,
+            pixels_per_pass=self.pixels_per_pass,
+        )
+
+    def potential(self, labels: Int64[Tensor, " path"]) -> LabelPotential:
+        """What is lowered; it reads the label of each path from this very tensor."""
+        return label_potential(self.settings.potential, self.profiler.classifier, labels, self.profiler.gaussians)
 
     @torch.no_grad()
     def features(
@@ -81,28 +117,17 @@ class Escalator:
         Args:
             labels: those that the classifier gives to the images.
         """
-        settings = self.settings
-        potential = label_potential(
-            settings.potential,
-            self.profiler.classifier,
-            labels.repeat_interleave(self.prototypes.shape[1]),
-            self.profiler.gaussians,
-        )
-        search = SearchSettings(
-            budget=settings.budget,
-            resolution=settings.resolution,
-            final_resolution=settings.resolution,
-            check_every=1,
-            patience=8,
-            pixels_per_pass=self.pixels_per_pass,
-        )
-        searched = search_all(potential, images, self.prototypes[labels], method_named(settings.method), search)
+        n_prototypes = self.prototypes.shape[1]
+        potential = self.potential(labels.repeat_interleave(n_prototypes))
+        searched = search_all(potential, images, self.prototypes[labels], self.method, self.search)
         n_smoothed = len(self.profiler.smoothings)
-        n_looks = self.prototypes.shape[1] * len(self.mixing)
+        n_looks = n_prototypes * len(self.mixing)
         # The image is the start of all its paths, and is looked at anew.
-        return torch.cat([self._looks(images, searched), _met(searched)], 1), searched.costs.sum(
-            1
-        ) + n_looks + 1 + n_smoothed
+        return self.shown(images, searched), searched.costs.sum(1) + n_looks + 1 + n_smoothed
+
+    def shown(self, images: Images, searched: Searched) -> Float[Tensor, "image feature"]:
+        """Evidence for a head: what is seen along the paths that were found, and what the search met."""
+        return torch.cat([self._looks(images, searched), _met(searched)], 1)
 
     def revised(
         self,

@@ -59,7 +59,7 @@ class PrototypeLink:
 def label_standings(detector: Detector, paths: PathEvidence) -> tuple[LabelStanding, ...]:
     """The predicted label of the first image, then the others by the strength of their claims, `MOST_LABELS` at most.
 
-    The sum is the one that `detector.detector.suspected_labels` compares.
+    The sum is the one that `detector.judging.suspected_labels` compares.
     """
     claims = paths.claims[0].cpu()
     standing = claims @ detector.bundle.claim_weights.cpu()

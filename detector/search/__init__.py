@@ -2,12 +2,14 @@
 
 from detector.search.loop import search_paths
 from detector.search.methods import MethodName, method_named
+from detector.search.open_search import OpenSearch
 from detector.search.potential import LabelPotential, Potential, PotentialKind, label_potential
 from detector.search.result import SearchOutcome, SearchResult, SearchSettings
 
 __all__ = [
     "LabelPotential",
     "MethodName",
+    "OpenSearch",
     "Potential",
     "PotentialKind",
     "SearchOutcome",

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from detector.search.geometry import Nodes, sample_path
 from detector.search.potential import Points, Potential
 from detector.types import DetectorError
 
@@ -46,6 +47,29 @@ class Landscape:
             values.append(value)
             gradients.append(gradient)
         return torch.cat(values), torch.cat(gradients)
+
+    def profiles(
+        self, nodes: Nodes, paths: Int64[Tensor, " path"], n_points: int, ends: Float[Tensor, "path end"] | None = None
+    ) -> Float[Tensor, "path point"]:
+        """The potential at so many points along each path, a pass of paths at a time.
+
+        Args:
+            ends: the potential at both ends, shape (path, 2), where it is known; it is then not measured again.
+        """
+        left_out = 0 if ends is None else 1
+        size = max(1, self.points_per_pass // n_points)
+        profiles = [torch.zeros(0, n_points - 2 * left_out).to(nodes)]
+        for part, on_paths in zip(torch.split(nodes, size), torch.split(paths, size), strict=True):
+            points, _ = sample_path(part, n_points)
+            points = points[:, left_out : n_points - left_out]
+            on_points = on_paths.repeat_interleave(points.shape[1])
+            profiles.append(self.values(points.flatten(0, 1), on_points).view(points.shape[:2]))
+        inner = torch.cat(profiles)
+        return inner if ends is None else torch.cat([ends[:, :1], inner, ends[:, 1:]], 1)
+
+    def forget(self, paths: Int64[Tensor, " path"]) -> None:
+        """What these numbers have cost counts no more: they are given to other paths."""
+        self.spent[paths.cpu()] = 0
 
     def _parts(self, points: Points, paths: Tensor) -> list[tuple[Tensor, Tensor]]:
         if len(points) == 0:

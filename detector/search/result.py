@@ -110,6 +110,14 @@ class SearchResult:
     outcomes: tuple[SearchOutcome, ...]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EndedPaths:
+    """Paths whose search has ended, by their numbers, and what it found for each."""
+
+    paths: Int64[Tensor, " path"]
+    found: SearchResult
+
+
 def finite_barriers(profiles: Float[Tensor, "path point"]) -> Float[Tensor, " path"]:
     """Barrier heights; NaN where a profile is not finite anywhere, infinite potentials included."""
     return torch.where(profiles.isfinite().all(1), barrier_height(profiles), torch.nan)

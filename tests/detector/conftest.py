@@ -14,8 +14,12 @@ from detector.calibration.learning import LearningSettings
 from detector.calibration.proxies import ProxySettings
 from detector.calibration.splits import SplitShares
 from detector.calibration.stream import StreamSettings
+from detector.detector import Detector
+from detector.escalation import Escalator
+from detector.head import Head
 from detector.prototypes.synthesis import VisualisationSettings
-from detector.types import LabelledImages
+from detector.second_opinion import EscalationSettings, SecondOpinion
+from detector.types import LabelledImages, to_pixels
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +79,36 @@ def untouched_randomness() -> Any:
     yield
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert np.array_equal(np.random.get_state()[1], numpy_state)
+
+
+@pytest.fixture
+def rippled(bundle: Bundle, corners: Any) -> Any:
+    """`corners` with ripples on its logits, so that straight paths rise and lower ones are to be found.
+
+    The bundle is asked for so that it is made before: it is that of every test, and of the classifier without ripples.
+    """
+    smooth = corners.logits
+    corners.logits = lambda pixels: smooth(pixels) + 4 * torch.sin(smooth(pixels) * 3)
+    return corners
+
+
+@pytest.fixture
+def hesitant(bundle: Bundle, rippled: Any, corner_images: Callable[..., LabelledImages]) -> Bundle:
+    """The bundle with a second opinion, drawn by lot, on the images that score in the middle."""
+    images = to_pixels(corner_images(40, seed=5).images)
+    scores = Detector(rippled, bundle).measure(images).scores
+    low, high = torch.quantile(scores, torch.tensor([0.25, 0.9])).tolist()
+    escalator = Escalator(
+        profiler=bundle.profiler(rippled, None),
+        prototypes=bundle.prototypes.pixels(),
+        mixing=bundle.mixing,
+        settings=EscalationSettings(),
+    )
+    n_searched = escalator.features(images[:1], torch.zeros(1, dtype=torch.int64))[0].shape[1]
+    head = Head(len(bundle.head.mean) + n_searched, ()).eval()
+    with torch.no_grad():
+        head.layers[0].weight.normal_(0, 0.02, generator=torch.Generator().manual_seed(1))
+        head.layers[0].bias.zero_()
+    rippled.batches.clear()
+    opinion = SecondOpinion(settings=EscalationSettings(), band=(low, high), head=head)
+    return bundle.replaced(second_opinion=opinion)

@@ -64,3 +64,8 @@ def test_the_rate_asked_for_is_the_rate_delivered(rate: float) -> None:
     # Four standard deviations: calibration and test images both vary.
     deviation = (rate * (1 - rate) * (1 / 200 + 1 / 100) / 400) ** 0.5
     assert n_flagged / 40_000 == pytest.approx(rate, abs=4 * deviation)
+
+
+def test_a_rate_whose_inverse_is_infinite_asks_for_more_images_than_there_can_be() -> None:
+    with pytest.raises(CalibrationError, match="at least"):
+        ConformalScores.of(torch.zeros(5)).require(5e-324)

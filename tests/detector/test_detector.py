@@ -193,3 +193,34 @@ def test_a_bundle_without_prototypes_judges_the_image_alone(
     for verdict in Detector(corners, bundle).inspect(_images(corner_images, 8)):
         assert verdict.outcome is Outcome.DECIDED
         assert (verdict.barrier, verdict.prototype, verdict.profile) == (None, None, ())
+
+
+def test_images_may_be_judged_at_another_rate_than_the_detectors(
+    bundle: Bundle, corners: Any, corner_images: Callable[..., LabelledImages]
+) -> None:
+    images = _images(corner_images, 30)
+    strict = Detector(corners, bundle, false_positive_rate=0.05)
+    found = strict.inspect(images, false_positive_rate=0.3)
+    assert found == Detector(corners, bundle, false_positive_rate=0.3).inspect(images)
+    assert found != strict.inspect(images)
+    with pytest.raises(CalibrationError, match="at least 9999 are needed"):
+        strict.inspect(images, false_positive_rate=0.0001)
+
+
+def test_images_and_rates_can_be_checked_before_anything_is_computed(bundle: Bundle, corners: Any) -> None:
+    detector = Detector(corners, bundle)
+    detector.check(torch.full((2, 1, 4, 4), 0.5))
+    detector.supports(0.5)
+    with pytest.raises(ImageError, match="before any normalisation"):
+        detector.check(torch.full((1, 1, 4, 4), 1.5))
+    with pytest.raises(ImageError, match="resize or convert"):
+        detector.check(torch.zeros(1, 1, 3, 4))
+    for rate in (0.0001, 0.0, 1.0):
+        with pytest.raises(CalibrationError):
+            detector.supports(rate)
+    assert corners.batches == []
+
+
+def test_a_step_holds_the_images_whose_paths_fill_a_pass(bundle: Bundle, corners: Any) -> None:
+    n_waypoints = bundle.prototypes.n_prototypes * len(bundle.mixing)
+    assert Detector(corners, bundle, pixels_per_pass=16 * 5 * n_waypoints).images_per_step == 5

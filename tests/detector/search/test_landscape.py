@@ -52,3 +52,23 @@ def test_a_potential_that_does_not_depend_on_the_pixels_is_refused() -> None:
     weight = torch.ones(1, requires_grad=True)
     with pytest.raises(DetectorError, match="cannot be differentiated"):
         Landscape(lambda points, _: weight.expand(len(points)), 3, points_per_pass=2).gradients(POINTS, PATHS)
+
+
+def test_a_number_that_is_given_to_another_path_has_cost_nothing_yet(surface: Any) -> None:
+    landscape = Landscape(surface(lambda x, y: x * y), 3, points_per_pass=100)
+    landscape.values(POINTS, PATHS)
+    landscape.forget(torch.tensor([2]))
+    assert landscape.spent.tolist() == [3, 1, 0]
+
+
+def test_a_profile_is_measured_between_ends_that_are_known(surface: Any) -> None:
+    potential = surface(lambda x, y: x + y)
+    landscape = Landscape(potential, 2, points_per_pass=4)
+    nodes = torch.tensor([[[0.0, 0.0], [1.0, 1.0]], [[0.5, 0.0], [0.5, 1.0]]], dtype=torch.float64).view(2, 2, 1, 1, 2)
+    paths = torch.tensor([1, 0])
+    whole = landscape.profiles(nodes, paths, 3)
+    torch.testing.assert_close(whole, torch.tensor([[0.0, 1.0, 2.0], [0.5, 1.0, 1.5]], dtype=torch.float64))
+    assert landscape.spent.tolist() == [3, 3]
+    assert max(potential.passes) <= 4
+    assert torch.equal(landscape.profiles(nodes, paths, 3, whole[:, [0, -1]]), whole)
+    assert landscape.spent.tolist() == [4, 4]
