@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from service.commands import calibrate, compare, demo, detect, evaluate, explain, info, study, train
+from service.commands import calibrate, compare, demo, detect, evaluate, explain, info, serve, study, train
 from service.console import describe_os_error, show_notices, write_error
 from service.errors import InputError
 
@@ -86,6 +86,7 @@ app.command("evaluate")(evaluate.run)
 app.command("compare")(compare.run)
 app.command("explain")(explain.run)
 app.command("info")(info.run)
+app.command("serve", cls=serve.ServeCommand)(serve.run)
 app.command("study")(study.run)
 app.command("train")(train.run)
 

@@ -1,3 +1,4 @@
+import io
 import struct
 import subprocess
 import sys
@@ -6,10 +7,10 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, PngImagePlugin
 
 from service.errors import InputError
-from service.images import DecodingLimits, decode, read_image
+from service.images import DecodingLimits, decode, pixel_digest, read_image
 
 
 def png_announcing(width, height):
@@ -172,3 +173,21 @@ def test_a_bomb_is_an_error_and_no_warning_where_warnings_are_let_through(tmp_pa
     )
     done = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_digest_is_that_of_the_pixels_whatever_their_layout():
+    image = torch.arange(12, dtype=torch.uint8).reshape(3, 2, 2)
+    assert pixel_digest(image) == pixel_digest(image.permute(1, 2, 0).contiguous().permute(2, 0, 1))
+    assert pixel_digest(image) != pixel_digest(image.float())
+    # sha256 of the bytes 0 to 11
+    assert pixel_digest(image) == "fff3a9bcdd37363d"
+
+
+def test_text_in_a_png_is_not_inflated_beyond_a_mebibyte(colour, encoded):
+    text = PngImagePlugin.PngInfo()
+    text.add_text("comment", "a" * 2**22, zip=True)
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG", pnginfo=text)
+    assert file.tell() < 2**14
+    with pytest.raises(InputError, match="damaged"):
+        decode(file.getvalue(), colour)

@@ -1,0 +1,121 @@
+"""Who may come in: memory is bounded because every image of a waiting client has a place, or was refused at once."""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from service.engine.rates import RateMeter
+from service.errors import OverloadedError, TooLargeError
+
+LONGEST_RETRY_SECONDS = 60.0
+SHORTEST_RETRY_SECONDS = 0.1
+UNKNOWN_RETRY_SECONDS = 1.0
+
+
+class Permits:
+    """So many places for images. Thread-safe."""
+
+    def __init__(self, capacity: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.capacity = capacity
+        self._clock = clock
+        self._n_taken = 0
+        self._meter = RateMeter()
+        self._changed = threading.Condition()
+
+    @property
+    def n_taken(self) -> int:
+        return self._n_taken
+
+    @property
+    def n_free(self) -> int:
+        return self.capacity - self._n_taken
+
+    def take(self, n_images: int = 1) -> "Permit":
+        """Places for so many images; a request takes up one at least.
+
+        Raises:
+            OverloadedError: there are not so many free ones.
+            TooLargeError: there never will be.
+        """
+        n_images = max(1, n_images)
+        self._occupy(n_images, n_images)
+        return Permit(self, n_images)
+
+    def wait_until_free(self, timeout: float) -> bool:
+        """Wait until no place is taken; whether that came in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._n_taken == 0, timeout)
+
+    def _occupy(self, n_more: int, n_in_all: int) -> None:
+        if n_in_all > self.capacity:
+            raise TooLargeError(
+                f"{n_in_all} images came in one request, and {self.capacity} are taken at once; send fewer, or start "
+                "an audit"
+            )
+        with self._changed:
+            if self._n_taken + n_more > self.capacity:
+                raise OverloadedError(
+                    f"{self._n_taken} of {self.capacity} places are taken and {n_more} were asked for; try again later",
+                    retry_after=self._seconds_until_drained(),
+                )
+            self._n_taken += n_more
+
+    def _vacate(self, n_images: int) -> None:
+        with self._changed:
+            self._n_taken -= n_images
+            self._meter.add(n_images, self._clock())
+            if self._n_taken == 0:
+                self._changed.notify_all()
+
+    def _seconds_until_drained(self) -> float:
+        """When, as things go, everything that is in now will be out."""
+        rate = self._meter.per_second(self._clock())
+        if rate == 0:
+            return UNKNOWN_RETRY_SECONDS
+        return min(LONGEST_RETRY_SECONDS, max(SHORTEST_RETRY_SECONDS, self._n_taken / rate))
+
+
+class Permit:
+    """Places that are taken until it is released, once; a context manager that does so."""
+
+    def __init__(self, permits: Permits, n_images: int) -> None:
+        self._permits = permits
+        self._lock = threading.Lock()
+        self._n_images = n_images
+        self._is_released = False
+
+    @property
+    def n_images(self) -> int:
+        return self._n_images
+
+    def grow(self, n_images: int) -> None:
+        """Stand for so many images in all; never for fewer than before.
+
+        Raises:
+            OverloadedError: there are not so many free places; it stands for as many as before.
+            TooLargeError: there never will be; likewise.
+        """
+        with self._lock:
+            if self._is_released:
+                raise ValueError("this permit was given back already; take another")
+            if n_images > self._n_images:
+                self._permits._occupy(n_images - self._n_images, n_images)
+                self._n_images = n_images
+
+    def release(self) -> None:
+        """Give the places back; a second time nothing happens."""
+        with self._lock:
+            if self._is_released:
+                return
+            self._is_released = True
+        self._permits._vacate(self._n_images)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()

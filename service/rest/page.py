@@ -1,0 +1,88 @@
+"""The page at `/`: files beside this one, read once, and the style sheet of the reports, so that all look alike.
+
+A file is found by its name in a table and never by a path, so no request reaches anything else.
+"""
+
+import dataclasses
+import hashlib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import PurePath
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from service.errors import NotFoundError
+
+MEDIA_TYPES: Final = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+
+INDEX: Final = "index.html"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Asset:
+    """A file of the page.
+
+    Attributes:
+        tag: entity tag, by which a browser learns that what it has is still right.
+    """
+
+    content: bytes
+    media_type: str
+    tag: str
+
+
+def _read_assets() -> dict[str, Asset]:
+    found = {
+        file.name: file for file in files("service.rest").joinpath("page").iterdir() if _suffix(file) in MEDIA_TYPES
+    }
+    found["report.css"] = files("detector").joinpath("evaluation", "templates", "page.css")
+    return {name: _asset(file) for name, file in found.items()}
+
+
+def _asset(file: Traversable) -> Asset:
+    content = file.read_bytes()
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    return Asset(content=content, media_type=MEDIA_TYPES[_suffix(file)], tag=tag)
+
+
+def _suffix(file: Traversable) -> str:
+    return PurePath(file.name).suffix
+
+
+ASSETS: Final = _read_assets()
+"""By name, `index.html` among them."""
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def index(request: Request) -> Response:
+    """The page itself."""
+    return _response(ASSETS[INDEX], request)
+
+
+@router.api_route("/assets/{name}", methods=["GET", "HEAD"])
+async def asset(name: str, request: Request) -> Response:
+    """A file that the page refers to.
+
+    Raises:
+        NotFoundError: the page has no file of that name.
+    """
+    if name not in ASSETS:
+        raise NotFoundError("the page has no such file")
+    return _response(ASSETS[name], request)
+
+
+def _response(asset: Asset, request: Request) -> Response:
+    # Kept by the browser, but asked for each time: after an upgrade all files are of one version.
+    headers = {"ETag": asset.tag, "Cache-Control": "no-cache"}
+    known = {tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")}
+    if asset.tag in known:
+        return Response(status_code=304, headers=headers)
+    return Response(asset.content, media_type=asset.media_type, headers=headers)

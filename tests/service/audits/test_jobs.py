@@ -1,0 +1,305 @@
+import json
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from service.audits import background, workers
+from service.audits.store import State
+from service.engine.work import EngineState, Lane
+from service.errors import EngineError, InputError, NotFoundError, OverloadedError
+
+SCRIPT = Path(__file__).with_name("killed_audits.py")
+
+
+def test_every_image_of_a_folder_gets_its_result_in_order(open_server, images) -> None:
+    server = open_server().start()
+    done = server.wait(server.folder(images))
+    records = [json.loads(line) for line in server.results(done)]
+    assert [record["path"] for record in records] == [f"{index}.png" for index in range(10)]
+    assert [record["path"] for record in records if record["decision"] == "adversarial"] == ["0.png", "5.png"]
+    assert (done.state, done.n_files, done.n_skipped, done.n_judged, done.n_flagged, done.n_errors) == (
+        *(State.DONE, 10, 1, 10),
+        *(2, 0),
+    )
+
+
+def test_audits_are_asked_on_the_background_lane_in_chunks_of_a_step(open_server, images) -> None:
+    server = open_server().start()
+    audit = server.wait(server.folder(images))
+    assert [len(ask.images) for ask in server.engine.asks] == [4, 4, 2]
+    assert {ask.lane for ask in server.engine.asks} == {Lane.BACKGROUND}
+    [first, *_] = server.observability.told
+    assert (first["request_id"], first["source"], first["positions"]) == (f"audit-{audit.id}", "audit", [0, 1, 2, 3])
+    assert [len(digest) for digest in first["digests"]] == [16] * 4
+
+
+def test_at_most_two_chunks_are_under_way(open_server, images) -> None:
+    server = open_server()
+    server.engine.gate.clear()
+    server.start()
+    server.folder(images)
+    until = time.monotonic() + 10
+    while len(server.engine.asks) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    assert len(server.engine.asks) == 2
+
+
+def test_a_file_that_is_no_image_is_a_result_with_its_error(open_server, images) -> None:
+    (images / "1.png").write_bytes(b"no image")
+    (images / "2.png").write_bytes(b"")
+    server = open_server().start()
+    done = server.wait(server.folder(images))
+    records = [json.loads(line) for line in server.results(done)]
+    assert "not an image" in records[1]["error"]
+    assert "empty" in records[2]["error"]
+    assert (done.n_judged, done.n_errors) == (8, 2)
+    assert server.observability.told[0]["positions"] == [0, 3]
+
+
+def test_killing_the_process_in_the_middle_loses_nothing_and_repeats_nothing(open_server, tmp_path, picture) -> None:
+    n_files = 160
+    names = [f"{index:03}.png" for index in range(n_files)]
+    folder, archive = tmp_path / "many", tmp_path / "many.zip"
+    folder.mkdir()
+    with zipfile.ZipFile(archive, "w") as written:
+        for index, name in enumerate(names):
+            (folder / name).write_bytes(picture(index))
+            written.write(folder / name, name)
+    command = [sys.executable, str(SCRIPT), str(folder), str(archive)]
+    killed = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    for source in (folder, archive):
+        first, second = killed[source.name]
+        server = open_server(state=source.with_name(f"{source.name}.state"))
+        [interrupted] = server.jobs.of_key(None, offset=0, limit=10)
+        assert 0 < first < second <= interrupted.n_judged < n_files
+        before = server.results(interrupted)
+        assert len(before) == interrupted.n_judged
+        done = server.start().wait(interrupted)
+        after = server.results(done)
+        assert [json.loads(line)["path"] for line in after] == names
+        assert after[: len(before)] == before
+        assert (done.state, done.n_judged) == (State.DONE, n_files)
+        # What had its result was not judged again.
+        assert server.engine.n_images == n_files - len(before)
+        server.jobs.close()
+        assert not any((source.with_name(f"{source.name}.state") / "unpacked").iterdir())
+
+
+def test_an_audit_that_was_unpacked_by_half_is_unpacked_again(open_server, tmp_path, picture) -> None:
+    server = open_server()
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as written:
+        written.writestr("a.png", picture(1))
+        written.writestr("b.png", picture(2))
+    (tmp_path / "state" / "archives").mkdir()
+    audit = server.archive(archive.read_bytes())
+    half = tmp_path / "state" / "unpacked" / audit.id
+    half.mkdir(parents=True)
+    (half / "0").write_bytes(b"ha")
+    done = server.start().wait(audit)
+    assert [json.loads(line)["error"] for line in server.results(done)] == [None, None]
+
+
+def test_closing_leaves_the_rest_for_the_next_server(open_server, images) -> None:
+    server = open_server()
+    server.engine.gate.clear()
+    server.start()
+    audit = server.folder(images)
+    server.wait(audit, State.RUNNING)
+    server.jobs.close()
+    again = open_server()
+    done = again.start().wait(audit)
+    assert done.n_judged == 10
+    assert server.engine.cancelled == len(server.engine.asks)
+
+
+def test_deleting_ends_what_runs_and_keeps_nothing(open_server, images, tmp_path) -> None:
+    server = open_server()
+    server.engine.gate.clear()
+    server.start()
+    audit = server.folder(images)
+    server.wait(audit, State.RUNNING)
+    server.jobs.forget(audit.id, None)
+    with pytest.raises(NotFoundError):
+        server.jobs.find(audit.id, None)
+    until = time.monotonic() + 10
+    while server.engine.cancelled < len(server.engine.asks) and time.monotonic() < until:
+        time.sleep(0.01)
+    server.engine.gate.set()
+    # The thread is free for the next one.
+    assert server.wait(server.folder(images)).n_judged == 10
+    server.jobs.close()
+    again = open_server()
+    assert again.results(audit) == []
+    assert len(again.jobs.of_key(None, offset=0, limit=10)) == 1
+
+
+def test_deleting_takes_a_waiting_and_a_done_audit_out(open_server, images) -> None:
+    server = open_server()
+    waiting = server.folder(images)
+    server.jobs.forget(waiting.id, None)
+    server.start()
+    done = server.wait(server.folder(images))
+    server.jobs.forget(done.id, None)
+    assert server.jobs.of_key(None, offset=0, limit=10) == []
+    assert server.results(done) == []
+
+
+def test_what_was_deleted_when_the_server_was_killed_is_swept_up(open_server, images, tmp_path) -> None:
+    server = open_server()
+    audit = server.folder(images)
+    server.jobs._store.cancel(audit)
+    server.jobs.close()
+    (tmp_path / "state" / "archives").mkdir()
+    (tmp_path / "state" / "archives" / "orphan").write_bytes(b"left")
+    again = open_server().start()
+    assert again.jobs._store.in_state(State.CANCELLED) == []
+    assert list((tmp_path / "state" / "archives").iterdir()) == []
+
+
+def test_one_key_does_not_see_or_delete_the_audits_of_another(open_server, images) -> None:
+    server = open_server()
+    audit = server.folder(images, key_id="alice")
+    assert server.jobs.of_key("bob", offset=0, limit=10) == []
+    for forbidden in (server.jobs.find, server.jobs.forget, server.jobs.resume):
+        with pytest.raises(NotFoundError):
+            forbidden(audit.id, "bob")
+    assert server.jobs.find(audit.id, "alice").id == audit.id
+
+
+def test_one_keys_audits_do_not_keep_anothers_waiting(open_server, images) -> None:
+    server = open_server()
+    server.engine.gate.clear()
+    server.start()
+    first, second = server.folder(images, key_id="alice"), server.folder(images, key_id="alice")
+    server.wait(first, State.RUNNING)
+    server.wait(server.folder(images, key_id="bob"), State.RUNNING)
+    assert server.jobs.find(second.id, None).state is State.QUEUED
+
+
+def test_the_engine_is_asked_again_where_it_fails(open_server, images, monkeypatch) -> None:
+    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.001)
+    server = open_server()
+    server.engine.failures = [EngineError("no memory")] * 3
+    done = server.start().wait(server.folder(images))
+    assert (done.state, done.n_judged) == (State.DONE, 10)
+
+
+def test_an_engine_that_fails_each_time_fails_the_audit_which_can_be_resumed(open_server, images, monkeypatch) -> None:
+    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.001)
+    server = open_server()
+    server.engine.failures = [EngineError("no memory")] * 12
+    failed = server.start().wait(server.folder(images))
+    assert (failed.state, failed.can_resume, "no memory" in failed.error) == (State.FAILED, True, True)
+    server.engine.failures.clear()
+    server.jobs.resume(failed.id, None)
+    assert server.wait(failed, State.DONE).n_judged == 10
+
+
+def test_a_broken_engine_leaves_audits_as_they_are(open_server, images) -> None:
+    server = open_server()
+    server.engine.state = EngineState.BROKEN
+    server.engine.failures = [EngineError("broken")] * 3
+    audit = server.folder(images)
+    server.start()
+    server.wait(audit, State.RUNNING)
+    server.jobs.close()
+    assert open_server().start().wait(audit).n_judged == 10
+
+
+def test_another_bundle_of_the_same_name_does_not_go_on(open_server, images, other_bundle) -> None:
+    server = open_server()
+    audit = server.folder(images)
+    server.jobs.close()
+    failed = open_server(served=other_bundle(digest="d2")).start().wait(audit)
+    assert (failed.state, failed.can_resume) == (State.FAILED, True)
+    assert "not served as it was" in failed.error
+
+
+def test_a_full_disk_ends_in_failed_with_its_reason_and_can_be_resumed(open_server, images, monkeypatch) -> None:
+    server = open_server().start()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("service.audits.run.unpack", full)
+        failed = server.wait(server.archive(zipped(images)))
+    assert (failed.state, failed.can_resume) == (State.FAILED, True)
+    assert "No space left" in failed.error
+    server.jobs.resume(failed.id, None)
+    assert server.wait(failed, State.DONE).n_judged == 10
+
+
+def test_a_failure_that_cannot_be_written_is_shown_all_the_same(open_server, images, monkeypatch, picture) -> None:
+    for index in range(60):
+        (images / f"more-{index}.png").write_bytes(picture(index))
+    server = open_server()
+    audit = server.folder(images)
+    # From now on the database does not grow any more.
+    server.jobs._database._writer.execute("PRAGMA max_page_count = 1")
+    grown = threading.Event()
+    monkeypatch.setattr(workers.AuditStore, "fail", broken(workers.AuditStore.fail, grown))
+    server.start()
+    failed = server.wait(audit)
+    assert (failed.state, failed.can_resume) == (State.FAILED, True)
+    assert "full" in failed.error
+    server.jobs._database._writer.execute("PRAGMA max_page_count = 1000000")
+    grown.set()
+    server.jobs.resume(audit.id, None)
+    assert server.wait(audit, State.DONE).n_judged == 70
+
+
+def broken(write, grown):
+    def fail(self, *arguments, **options):
+        if not grown.is_set():
+            raise workers.StateError("full")
+        write(self, *arguments, **options)
+
+    return fail
+
+
+def test_a_damaged_archive_fails_for_good(open_server, images) -> None:
+    server = open_server().start()
+    failed = server.wait(server.archive(zipped(images)[:-30]))
+    assert (failed.state, failed.can_resume) == (State.FAILED, False)
+    assert "damaged" in failed.error
+    with pytest.raises(InputError, match="cannot be resumed"):
+        server.jobs.resume(failed.id, None)
+
+
+def test_a_key_that_has_too_many_audits_is_told_to_wait(open_server, images, monkeypatch) -> None:
+    monkeypatch.setattr("service.audits.jobs.MOST_WAITING", 2)
+    server = open_server()
+    server.folder(images), server.folder(images)
+    with pytest.raises(OverloadedError):
+        server.folder(images)
+    server.folder(images, key_id="another")
+
+
+def test_uploads_at_the_same_time_are_few(open_server) -> None:
+    server = open_server()
+    first, _ = server.jobs.uploads.open("alice"), server.jobs.uploads.open("alice")
+    with pytest.raises(OverloadedError):
+        server.jobs.uploads.open("alice")
+    server.jobs.uploads.close(first)
+    server.jobs.uploads.open("alice")
+
+
+def test_a_rate_that_the_bundle_does_not_support_is_refused(open_server, images) -> None:
+    with pytest.raises(ValueError, match="no such rate"):
+        open_server().jobs.add_folder(str(images), bundle=None, false_positive_rate=0.001, key_id="a")
+
+
+def zipped(folder: Path) -> bytes:
+    path = folder.parent / "zipped.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for image in sorted(folder.glob("*.png")):
+            archive.write(image, image.name)
+    return path.read_bytes()

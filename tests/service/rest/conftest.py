@@ -1,0 +1,234 @@
+"""A small application behind the real guards, and ways to ask it: in the process, and over a socket."""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any
+
+import pytest
+import uvicorn
+from fastapi import Body, FastAPI, Request
+
+from service.errors import EngineError, OverloadedError
+from service.rest.connections import ConnectionLimits, guarded_protocol
+from service.rest.failures import HANDLERS
+from service.rest.request_ids import RequestIds
+from service.rest.stack import guards
+from service.settings import ServeSettings
+
+STALL = None
+"""In place of a piece of a body: nothing comes any more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key == name.lower()), None)
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def converse(app, path, method, headers, pieces) -> Reply:
+    pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    if not any(name == b"host" for name, _ in pairs):
+        pairs.append((b"host", b"localhost:8080"))
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "asgi": {"version": "3.0"},
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "root_path": "",
+        "query_string": b"",
+        "headers": pairs,
+        "scheme": "http",
+        "client": ("127.0.0.1", 5),
+        "server": ("127.0.0.1", 8080),
+        "state": {},
+    }
+    waiting = list(pieces)
+    sent: list[dict[str, Any]] = []
+
+    async def receive():
+        if not waiting:
+            return {"type": "http.disconnect"}
+        if waiting[0] is STALL:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
+
+    async def send(message):
+        sent.append(message)
+
+    await app(scope, receive, send)
+    head, *rest = sent
+    return Reply(
+        head["status"],
+        [(name.decode(), value.decode()) for name, value in head["headers"]],
+        b"".join(message.get("body", b"") for message in rest),
+    )
+
+
+@pytest.fixture
+def ask() -> Callable[..., Reply]:
+    def ask(
+        app: Any,
+        path: str = "/v1/who",
+        method: str = "GET",
+        headers: Sequence[tuple[str, str]] = (),
+        body: Sequence[bytes | None] = (b"",),
+    ) -> Reply:
+        return asyncio.run(converse(app, path, method, headers, body))
+
+    return ask
+
+
+@pytest.fixture
+def rejections() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def small_app(rejections: list[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., FastAPI]:
+    """Makes an application whose settings are those that are given."""
+
+    def make(**settings: Any) -> FastAPI:
+        middleware = [*guards(ServeSettings(**settings), rejections.append)]
+        app = FastAPI(
+            middleware=middleware,
+            exception_handlers=dict(HANDLERS),
+            redirect_slashes=False,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+        )
+        app.add_middleware(RequestIds)
+        add_routes(app)
+        return app
+
+    return make
+
+
+def add_routes(app: FastAPI) -> None:
+    @app.get("/v2/health/live")
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @app.get("/v1/who")
+    async def who(request: Request) -> dict[str, str]:
+        return dict(request.state._state)
+
+    @app.post("/v1/echo")
+    @app.post("/v1/audits")
+    async def echo(request: Request) -> dict[str, Any]:
+        return {"body": (await request.body()).decode("latin-1"), "headers": dict(request.headers)}
+
+    @app.post("/v1/typed")
+    async def typed(document: Annotated[dict[str, int], Body()]) -> dict[str, int]:
+        return document
+
+    @app.post("/v1/deaf")
+    async def deaf() -> dict[str, str]:
+        return {"body": "not read"}
+
+    @app.get("/v1/fail")
+    async def fail() -> None:
+        raise RuntimeError("where the treasure lies")
+
+    @app.get("/v1/busy")
+    async def busy() -> None:
+        raise OverloadedError("full", retry_after=2.2)
+
+    @app.get("/v1/broken")
+    async def broken() -> None:
+        raise EngineError("the device has gone")
+
+    @app.get("/v1/slow")
+    async def slow() -> dict[str, str]:
+        await asyncio.sleep(0.3)
+        return {"body": "slow"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+    """An application on a real socket."""
+
+    port: int
+    server: uvicorn.Server
+
+    def connect(self) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+        connection.settimeout(5)
+        return connection
+
+    def exchange(self, request: bytes) -> bytes:
+        """Everything that comes back until the server closes."""
+        with self.connect() as connection:
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(request)
+            return self.read_all(connection)
+
+    @staticmethod
+    def read_status(connection: socket.socket) -> int:
+        """Read one answer, whose length stands in its head, to its end."""
+        answer = b""
+        while b"\r\n\r\n" not in answer:
+            answer += connection.recv(4096)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        assert length is not None
+        while len(body) < int(length[1]):
+            body += connection.recv(4096)
+        return int(head.split(b" ")[1])
+
+    @staticmethod
+    def read_all(connection: socket.socket) -> bytes:
+        parts = []
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(65536):
+                parts.append(part)
+        return b"".join(parts)
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[..., Served]]:
+    """Serves applications on loopback ports until the test is over."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def serve(app: Any, keep_alive: float = 5, **limits: Any) -> Served:
+        protocol = guarded_protocol(ConnectionLimits(**({"connections": 100} | limits)))
+        listener = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            app,
+            http=protocol,
+            ws="none",
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_keep_alive=keep_alive,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        running.append((server, thread))
+        until = time.monotonic() + 5
+        while not server.started and time.monotonic() < until:
+            time.sleep(0.005)
+        return Served(listener.getsockname()[1], server)
+
+    yield serve
+    for server, thread in running:
+        server.should_exit = server.force_exit = True
+        thread.join(5)
+        assert not thread.is_alive()
