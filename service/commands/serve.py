@@ -27,10 +27,10 @@ def run(**flags: Any) -> None:
     Every flag is an environment variable, too, which the flag wins over. SIGTERM or Ctrl+C: no longer ready, then
     everything that was accepted is answered; a second one stops at once. Exit code: 0 after everything was answered.
     """
-    from service.serve_flags import settings_of  # noqa: PLC0415
+    from service.serving.flags import settings_of  # noqa: PLC0415
 
     settings = settings_of(flags)
-    from service.serving import run_server  # noqa: PLC0415
+    from service.serving.start import run_server  # noqa: PLC0415
 
     raise typer.Exit(run_server(settings))
 
@@ -40,7 +40,7 @@ run.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
 
 
 def _flags() -> list[Any]:
-    from service.serve_flags import is_repeatable, is_switch  # noqa: PLC0415
+    from service.serving.flags import is_repeatable, is_switch  # noqa: PLC0415
     from service.settings import ServeSettings  # noqa: PLC0415
 
     def take(**flags: Any) -> None: ...
@@ -59,7 +59,7 @@ def _flags() -> list[Any]:
 
 
 def _option(name: str) -> Any:
-    from service.serve_flags import default_of, flag_of, is_switch, kind_of, variable_of  # noqa: PLC0415
+    from service.serving.flags import default_of, flag_of, is_switch, kind_of, variable_of  # noqa: PLC0415
     from service.settings import ServeSettings  # noqa: PLC0415
 
     flag = flag_of(name)

@@ -7,9 +7,15 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 
-from service.rest import audits, docs, events, feedback, health, metrics, native, oip, page, stats
+from service.rest import health, metrics, page, stats
+from service.rest.audits import routes as audits
+from service.rest.docs import routes as docs
+from service.rest.events import routes as events
 from service.rest.failures import HANDLERS
-from service.rest.stack import stack
+from service.rest.feedback import routes as feedback
+from service.rest.guards.stack import stack
+from service.rest.native import routes as native
+from service.rest.oip import routes as oip
 from service.runtime import Runtime
 
 PARTS = (health, native, oip, audits, feedback, events, metrics, stats, docs, page)

@@ -33,9 +33,9 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
 
 from service.rest.app import create_app
-from service.rest.connections import ConnectionLimits, guarded_protocol
+from service.rest.guards.connections import ConnectionLimits, guarded_protocol
 from service.rest.schemas import EXAMPLE_IMAGE
-from service.server import make_runtime
+from service.serving.server import make_runtime
 from service.settings import ServeSettings
 
 SCHEMA_CHECKS = ("content_type_conformance", "response_schema_conformance")

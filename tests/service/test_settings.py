@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.errors import InputError
-from service.serve_flags import default_of, flag_of, is_repeatable, settings_of, variable_of
+from service.serving.flags import default_of, flag_of, is_repeatable, settings_of, variable_of
 from service.settings import ServeSettings
 
 FIELDS = list(ServeSettings.model_fields)
@@ -50,7 +50,7 @@ def clean_environment(monkeypatch):
 def given(monkeypatch):
     """The settings that a command line makes, without serving."""
     seen = []
-    monkeypatch.setattr("service.serving.run_server", lambda settings: seen.append(settings) or 0)
+    monkeypatch.setattr("service.serving.start.run_server", lambda settings: seen.append(settings) or 0)
 
     def run(*arguments):
         result = CliRunner().invoke(app, ["serve", *arguments])

@@ -74,7 +74,8 @@ class FakeEngine:
         return pending
 
     def _cancel(self, pending: Pending[Any]) -> None:
-        self.cancelled += pending.future.cancel()
+        # Cancelling twice is allowed, and counts once.
+        self.cancelled += not pending.future.cancelled() and pending.future.cancel()
 
     @property
     def n_images(self) -> int:

@@ -16,10 +16,10 @@ import uvicorn
 from fastapi import Body, FastAPI, Request
 
 from service.errors import EngineError, OverloadedError
-from service.rest.connections import ConnectionLimits, guarded_protocol
 from service.rest.failures import HANDLERS
-from service.rest.request_ids import RequestIds
-from service.rest.stack import guards
+from service.rest.guards.connections import ConnectionLimits, guarded_protocol
+from service.rest.guards.request_ids import RequestIds
+from service.rest.guards.stack import guards
 from service.settings import ServeSettings
 
 STALL = None

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from service.rest.app import create_app
-from service.server import make_runtime
+from service.serving.server import make_runtime
 from service.settings import ServeSettings
 
 KEY = "anna-0123456789abcdef"

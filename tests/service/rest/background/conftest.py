@@ -18,7 +18,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from service.rest.app import create_app
-from service.server import make_runtime
+from service.serving.server import make_runtime
 from service.settings import ServeSettings
 
 

@@ -171,7 +171,7 @@ def test_a_disk_that_is_full_is_503_and_no_audit(client, digit, monkeypatch) -> 
     async def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("service.rest.uploads._copy", full)
+    monkeypatch.setattr("service.rest.audits.uploads._copy", full)
     before = len(client.get("/v1/audits").json()["audits"])
     response = client.post("/v1/audits", content=zipped(digit), headers={"Content-Type": "application/zip"})
     assert (response.status_code, "No space left" in response.json()["error"]) == (503, True)

@@ -8,8 +8,8 @@ import pytest
 
 from service.audits.background import EngineStoppedError
 from service.errors import EngineError, OverloadedError
-from service.rest import event_sink
-from service.rest.event_sink import EventSink, QueuedEvent
+from service.rest.events import sink as event_sink
+from service.rest.events.sink import EventSink, QueuedEvent
 
 REQUEST = "org.kubeflow.serving.inference.request"
 HEADERS = {

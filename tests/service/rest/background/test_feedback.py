@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 
 from models.preprocessing import Preprocessing
 from service.imagesets import load_image_set
-from service.rest.feedback_export import folder_name
+from service.rest.feedback.export import folder_name
 
 
 @pytest.fixture

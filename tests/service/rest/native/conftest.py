@@ -18,8 +18,9 @@ from detector.verdict import Decision, Outcome, Verdict
 from service.bundles import ClassifierChoice, open_detector
 from service.engine.permits import Permit, Permits
 from service.engine.work import Answer, Ask, Pending
-from service.rest import docs, native
+from service.rest.docs import routes as docs
 from service.rest.failures import HANDLERS, Failures
+from service.rest.native import routes as native
 from service.runtime import Runtime, ServedBundle
 from service.settings import ServeSettings
 

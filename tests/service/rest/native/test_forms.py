@@ -7,7 +7,7 @@ import pytest
 from hypothesis import strategies
 
 from service.errors import InputError, TooLargeError
-from service.rest.forms import LONGEST_FIELD, MOST_FIELDS, parse_form
+from service.rest.native.forms import LONGEST_FIELD, MOST_FIELDS, parse_form
 
 TYPE = "multipart/form-data; boundary=B"
 

@@ -1,6 +1,6 @@
 import pytest
 
-from service.rest.openapi_30 import in_30
+from service.rest.docs.openapi_30 import in_30
 
 INFO = {"title": "t", "version": "1"}
 

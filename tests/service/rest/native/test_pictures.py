@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from detector.potentials import cross_entropy
-from service.rest.pictures import POSITIONS, measure_lowest, strip
+from service.rest.native.pictures import POSITIONS, measure_lowest, strip
 
 
 def test_a_path_goes_from_the_image_to_the_prototype_and_is_measured_there(digits, pixels):
