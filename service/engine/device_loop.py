@@ -10,7 +10,7 @@ from models.errors import ModelError
 from service.engine.fair_queue import AnyJob
 from service.engine.hand import Hand
 from service.engine.jobs import CALLS, CallJob, ImageJob, Ticket
-from service.engine.rates import RateMeter
+from service.engine.rates import Pace, RateMeter
 from service.engine.register import Register
 from service.engine.schedule import Schedule, Turn
 from service.engine.step_failures import FailureKind, StepFailure, failure_of, release_device_memory
@@ -31,7 +31,7 @@ class DeviceLoop:
         self._register, self._hands, self._settings = register, hands, settings
         self._schedule = Schedule(register.queue, hands, settings.background_every)
         self._n_failures = 0
-        self.meter = RateMeter()
+        self.meter, self.pace = RateMeter(), Pace()
 
     def run(self) -> None:
         """Warm up, then step until the register is closed."""
@@ -109,6 +109,7 @@ class DeviceLoop:
             self._mend(hand, failure)
         elif n_images:
             self._n_failures = 0
+            self.pace.add(n_images, seconds)
             self._register.observer.stepped(str(turn.destination), n_images, seconds)
             self._deliver(decided)
 

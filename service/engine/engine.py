@@ -75,12 +75,18 @@ class Engine:
         settings = settings or EngineSettings()
         self._detectors = dict(detectors)
         self._register = Register(observer or SilentObserver(), clock)
-        self._permits = Permits(settings.queue_images, clock=clock)
         self._hands = {
             name: Hand(detector, settings.batch_images or detector.images_per_step, inspection)
             for name, detector in self._detectors.items()
         }
         self._loop = DeviceLoop(self._register, self._hands, settings)
+        # One step at the least: what fits into it waits for nothing.
+        step = max((hand.full for hand in self._hands.values()), default=1)
+        self._permits = Permits(
+            settings.queue_images,
+            worthwhile=lambda: max(step, self._loop.pace.images_in(settings.wait_seconds)),
+            clock=clock,
+        )
         watchdog = Watchdog(self._register, settings.step_seconds)
         # A device that hangs must not keep the process from ending.
         self._threads = [

@@ -1,5 +1,6 @@
 """Who may come in: memory is bounded because every image of a waiting client has a place, or was refused at once."""
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -15,10 +16,21 @@ UNKNOWN_RETRY_SECONDS = 1.0
 
 
 class Permits:
-    """So many places for images. Thread-safe."""
+    """So many places for images, and no more than can be judged in time. Thread-safe.
 
-    def __init__(self, capacity: int, *, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        worthwhile: how many images are judged, as things go, before those that come now have waited too long.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        *,
+        worthwhile: Callable[[], float] = lambda: math.inf,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.capacity = capacity
+        self._worthwhile = worthwhile
         self._clock = clock
         self._n_taken = 0
         self._meter = RateMeter()
@@ -36,7 +48,7 @@ class Permits:
         """Places for so many images; a request takes up one at least.
 
         Raises:
-            OverloadedError: there are not so many free ones.
+            OverloadedError: there are not so many free ones, or too many wait already.
             TooLargeError: there never will be.
         """
         n_images = max(1, n_images)
@@ -55,12 +67,18 @@ class Permits:
                 "an audit"
             )
         with self._changed:
-            if self._n_taken + n_more > self.capacity:
+            places = self._places(n_others=self._n_taken + n_more - n_in_all)
+            if self._n_taken + n_more > places:
                 raise OverloadedError(
-                    f"{self._n_taken} of {self.capacity} places are taken and {n_more} were asked for; try again later",
+                    f"{self._n_taken} of {places} places are taken and {n_more} were asked for; try again later",
                     retry_after=self._seconds_until_drained(),
                 )
             self._n_taken += n_more
+
+    def _places(self, n_others: int) -> int:
+        """How many there are now; all of them for a request that is alone, since it waits for nobody else."""
+        worthwhile = self._worthwhile() if n_others else math.inf
+        return self.capacity if worthwhile >= self.capacity else int(worthwhile)
 
     def _vacate(self, n_images: int) -> None:
         with self._changed:

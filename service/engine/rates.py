@@ -1,8 +1,12 @@
 """How much was done lately."""
 
+import math
 from collections import deque
 
 WINDOW_SECONDS = 10.0
+
+FORGETTING = 0.9
+"""Share that the steps before have in the next pace: some ten of them count."""
 
 
 class RateMeter:
@@ -33,3 +37,19 @@ class RateMeter:
     def _forget(self, now: float) -> None:
         while self._seconds and self._seconds[0][0] < now - WINDOW_SECONDS:
             self._seconds.popleft()
+
+
+class Pace:
+    """How long the device takes for an image, from the steps of late. One thread adds, any may ask."""
+
+    def __init__(self) -> None:
+        self._images = 0.0
+        self._seconds = 0.0
+
+    def add(self, n_images: int, seconds: float) -> None:
+        self._images = FORGETTING * self._images + n_images
+        self._seconds = FORGETTING * self._seconds + seconds
+
+    def images_in(self, seconds: float) -> float:
+        """How many images are judged in so long a time; without end as long as nothing is known."""
+        return math.inf if self._seconds == 0 else seconds * self._images / self._seconds

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import weakref
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
@@ -9,6 +10,8 @@ from service.engine.work import Pending
 from service.errors import ClientGoneError, DeadlineError
 
 T = TypeVar("T")
+
+_turnstiles: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = weakref.WeakKeyDictionary()
 
 
 async def answered(pending: Pending[T], *, deadline: float, gone: Awaitable[None] | None = None) -> T:
@@ -35,6 +38,7 @@ async def answered(pending: Pending[T], *, deadline: float, gone: Awaitable[None
             raise ClientGoneError("nobody waits for the answer any more")
         if not answer.done():
             raise DeadlineError("the time of the request was up before its answer was there; allow more")
+        await _one_at_a_time()
         return answer.result()
     finally:
         # The future as well: an exception that came now would be reported as one that nobody has looked at.
@@ -43,3 +47,12 @@ async def answered(pending: Pending[T], *, deadline: float, gone: Awaitable[None
         if leaving is not None and leaving is not gone and not leaving.cancel() and not leaving.cancelled():
             # Looked at, so that nobody reports it: however the waiting for the client ended, the client is not there.
             leaving.exception()
+
+
+async def _one_at_a_time() -> None:
+    """Let one answer a turn of the loop go on: a step ends a batch of them, and health checks must not wait for all."""
+    loop = asyncio.get_running_loop()
+    turnstile = _turnstiles.setdefault(loop, asyncio.Semaphore(1))
+    await turnstile.acquire()
+    # In the next turn, after what has come in meanwhile was read.
+    loop.call_soon(turnstile.release)

@@ -94,6 +94,7 @@ class EngineSettings:
 
     Attributes:
         queue_images: images that may wait or be computed at once, over all requests of the interactive lane.
+        wait_seconds: a request that would wait longer than that, as things go, is refused at once.
         batch_images: images of one step at most; None takes what the detector calls one pass.
         step_seconds: a step that takes longer counts as hung.
         failures_until_broken: steps that may fail one after the other.
@@ -101,6 +102,7 @@ class EngineSettings:
     """
 
     queue_images: int = 512
+    wait_seconds: float = 8.0
     batch_images: int | None = None
     step_seconds: float = 60.0
     failures_until_broken: int = 3

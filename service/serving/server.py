@@ -1,6 +1,7 @@
 """The parts of a server, put together and served."""
 
 import concurrent.futures
+import gc
 import contextlib
 import logging
 import math
@@ -47,6 +48,10 @@ def serve(settings: ServeSettings, listener: socket.socket, tls: ssl.SSLContext 
         logs.close()
 
 
+WORTHWHILE_SHARE = 0.7
+"""Of the time that a request has: one that would wait longer than that is refused at once, not when its time is up."""
+
+
 def make_runtime(settings: ServeSettings) -> Runtime:
     """Open the bundles and make every part of a server; nothing has started yet.
 
@@ -60,6 +65,7 @@ def make_runtime(settings: ServeSettings) -> Runtime:
         {name: bundle.detector for name, bundle in bundles.items()},
         EngineSettings(
             queue_images=settings.queue_images,
+            wait_seconds=WORTHWHILE_SHARE * settings.request_seconds,
             batch_images=settings.batch_images,
             step_seconds=settings.step_seconds,
         ),
@@ -78,6 +84,9 @@ def make_runtime(settings: ServeSettings) -> Runtime:
 def _serve(runtime: Runtime, listener: socket.socket, tls: ssl.SSLContext | None) -> int:
     settings = runtime.settings
     app = create_app(runtime)
+    # What has been loaded stays: looking through it for garbage would stop every thread for a fifth of a second.
+    gc.collect()
+    gc.freeze()
     limits = ConnectionLimits(connections=connections_for(settings.requests_at_once))
     config = uvicorn.Config(
         app,

@@ -10,13 +10,15 @@ import itertools
 import time
 from collections.abc import Sequence
 
+NOBODY, BROKEN = -1, 0
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Reply:
     """One answer.
 
     Attributes:
-        status: 0 where the connection broke.
+        status: `NOBODY` where no connection was to be had, `BROKEN` where it broke before the answer.
         seconds: from when the request was due until the answer was there.
     """
 
@@ -46,16 +48,19 @@ class Connection:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: bytes) -> int:
-        """Send, and read the answer's status; 0 where the connection broke."""
+        """Send, and read the answer's status."""
         try:
             if self._streams is None:
                 self._streams = await asyncio.open_connection(self._target.host, self._target.port)
+        except OSError:
+            return NOBODY
+        try:
             reader, writer = self._streams
             writer.write(request)
             status, keeps = await _read(reader)
         except (OSError, EOFError, ValueError):
             await self.close()
-            return 0
+            return BROKEN
         if not keeps:
             await self.close()
         return status

@@ -9,6 +9,7 @@ the health checks meanwhile; and whether every accepted request is answered when
 
 import argparse
 import asyncio
+import gc
 import io
 import json
 import os
@@ -22,7 +23,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from http_load import Connection, Reply, Target, closed_loop, open_loop, quantile, request_bytes
+from http_load import BROKEN, NOBODY, Connection, Reply, Target, closed_loop, open_loop, quantile, request_bytes
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -55,27 +56,20 @@ def in_process_rate(opened: OpenedDetector, pixels: Images, seconds: float) -> f
     return done / (time.perf_counter() - begun)
 
 
-def lone_seconds(opened: OpenedDetector, pixels: Images, n: int) -> list[float]:
-    """Times of judging one image in process."""
-    times = []
-    for index in range(n):
+async def lone_seconds(target: Target, opened: OpenedDetector, images: torch.Tensor) -> tuple[list[float], list[float]]:
+    """Times of judging one image in process and of a request of its own, in turn, on one connection."""
+    connection, inside, outside = Connection(target), [], []
+    for image, request in zip(to_pixels(images), png_requests(images), strict=True):
         begun = time.perf_counter()
-        opened.detector.inspect(pixels[index % len(pixels)][None])
-        times.append(time.perf_counter() - begun)
-    return times
-
-
-async def one_after_the_other(target: Target, requests: list[bytes], n: int) -> list[float]:
-    """Times of lone requests on one connection."""
-    connection, times = Connection(target), []
-    for index in range(n):
-        begun = time.perf_counter()
-        status = await connection.ask(requests[index % len(requests)])
-        times.append(time.perf_counter() - begun)
+        opened.detector.inspect(image[None])
+        halfway = time.perf_counter()
+        status = await connection.ask(request)
+        outside.append(time.perf_counter() - halfway)
+        inside.append(halfway - begun)
         if status != 200:
             raise RuntimeError(f"a lone request was answered with {status}")
     await connection.close()
-    return times
+    return inside, outside
 
 
 async def probed(target: Target, work: Any) -> tuple[list[Reply], list[float]]:
@@ -111,15 +105,12 @@ def throughput(server: Server, opened: OpenedDetector, images: torch.Tensor, arg
 
 
 def latency(server: Server, opened: OpenedDetector, images: torch.Tensor) -> dict[str, Any]:
-    """A lone request against the same image in process, at the median."""
-    pixels, requests = to_pixels(images), png_requests(images)
-    lone_seconds(opened, pixels, 20)
-    inside = lone_seconds(opened, pixels, LONE_REQUESTS)
-    outside = asyncio.run(one_after_the_other(server.target, requests, LONE_REQUESTS))
+    """A lone request against the same image in process, at the median of the differences."""
+    inside, outside = asyncio.run(lone_seconds(server.target, opened, images[:LONE_REQUESTS]))
     return {
         "in_process_ms": 1e3 * median(inside),
         "service_ms": 1e3 * median(outside),
-        "added_ms": 1e3 * (median(outside) - median(inside)),
+        "added_ms": 1e3 * median(other - one for one, other in zip(inside, outside, strict=True)),
     }
 
 
@@ -158,8 +149,11 @@ def stop_under_load(server: Server, capacity: float, images: torch.Tensor) -> di
         return await work
 
     replies = asyncio.run(run())
+    codes = Counter(reply.status for reply in replies)
     return {
-        "codes": {str(code): n for code, n in sorted(Counter(reply.status for reply in replies).items())},
+        "answered": codes[200],
+        "broken_before_the_answer": codes[BROKEN],
+        "found_nobody": codes[NOBODY],
         "exit_code": server.process.wait(timeout=60),
     }
 
@@ -190,6 +184,9 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     opened = open_detector(arguments.bundle, false_positive_rate=0.05, choice=ClassifierChoice())
     images = load_image_set(arguments.images, opened.preprocessing, labels=opened.labels, limit=256).images
+    # Pauses of this process would be taken for pauses of the server.
+    gc.collect()
+    gc.freeze()
     flags = ["--bundle", arguments.bundle, "--threads", str(arguments.threads), *arguments.flag]
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder), *flags) as server:
         report: dict[str, Any] = {

@@ -205,11 +205,9 @@ def fuzz_operation(
         def send(case: Any) -> None:
             response = case.call(base_url=url)
             may_be_late = b"timeout" in (response.request.body or b"") or "timeout" in str(response.request.url)
-            tally.count(
-                operation.label, response.status_code, may_be_late=may_be_late, said=repr(response.content[:300])
-            )
+            tally.count(name, response.status_code, may_be_late=may_be_late, said=repr(response.content[:300]))
             try:
-                # A form is text and files: much that is another type before it is written is none any more as it is sent.
+                # A form is text and files: what had another type before it was written has none any more as it is sent.
                 excluded = FORM_EXCLUDED if case.media_type == "multipart/form-data" else ()
                 case.validate_response(response, checks=CHECKS.get_by_names([n for n in checks if n not in excluded]))
             except FailureGroup as group:

@@ -151,3 +151,28 @@ def test_threads_that_race_leave_no_place_behind():
         thread.join()
     assert permits.n_free == 5
     assert max(most) <= 5
+
+
+def test_no_more_come_in_than_are_judged_in_time():
+    permits = Permits(100, worthwhile=lambda: 7.9)
+    permits.take(4)
+    permits.take(3)
+    with pytest.raises(OverloadedError, match="7 of 7 places"):
+        permits.take(1)
+
+
+def test_a_request_that_is_alone_may_have_every_place_however_slow_the_device_is():
+    permits = Permits(100, worthwhile=lambda: 2.0)
+    permit = permits.take(1)
+    permit.grow(100)
+    assert permits.n_free == 0
+
+
+def test_a_request_beside_others_grows_only_as_far_as_is_judged_in_time():
+    permits = Permits(100, worthwhile=lambda: 5.0)
+    permits.take(1)
+    permit = permits.take(1)
+    permit.grow(4)
+    with pytest.raises(OverloadedError):
+        permit.grow(5)
+    assert permits.n_taken == 5
