@@ -98,7 +98,8 @@ class Retries:
 
     Attributes:
         attempts: all tries together; 1 repeats nothing.
-        first_pause, longest_pause: seconds; doubles from try to try, and is never longer, whatever the server says.
+        first_pause, longest_pause: seconds; doubles from try to try, and is never longer. Where the server asks for a
+            longer one, the outcome stands.
         jitter: gives a number in [0, 1); spreads clients that were refused together.
     """
 
@@ -112,6 +113,8 @@ class Retries:
         if attempt + 1 >= self.attempts or not _may_pass(call, outcome):
             return None
         asked = _retry_after(outcome)
+        if asked is not None and asked > self.longest_pause:
+            return None
         backoff = self.first_pause * 2**attempt
         # What the server asks is the least; its clients should not all come back at that moment.
         least = backoff / 2 if asked is None else asked

@@ -38,10 +38,12 @@ class OverloadedError(RequestError):
 
     Attributes:
         retry_after: seconds after which there is likely to be one.
+        reason: what metrics count it under.
     """
 
-    def __init__(self, message: str, *, retry_after: float) -> None:
+    def __init__(self, message: str, *, retry_after: float, reason: str = "queue") -> None:
         super().__init__(message)
+        self.reason = reason
         self.retry_after = retry_after
 
 

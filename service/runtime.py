@@ -13,7 +13,7 @@ from service.settings import ServeSettings
 
 if TYPE_CHECKING:
     from service.audits.jobs import AuditJobs
-    from service.engine.engine import Engine
+    from service.engine.engine import Engine, EngineLoad
     from service.observability.observability import Observability
 
 
@@ -55,6 +55,15 @@ class Runtime:
     def is_ready(self) -> bool:
         """Whether new requests should come here."""
         return self.engine.is_ready and not self.draining.is_set()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a device that answers, however busy."""
+        return self.engine.is_live
+
+    def load(self) -> "EngineLoad":
+        """How busy it is."""
+        return self.engine.load()
 
     def bundle(self, name: str | None) -> ServedBundle:
         """The bundle of that name; the default one for None.

@@ -5,7 +5,7 @@ Nothing here imports torch.
 """
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -84,8 +84,8 @@ class ServeSettings(BaseSettings):
         default=(), description="Folders below which audits may read; by default none."
     )
     # Observability
-    log_format: str = Field(default="json", pattern="^(json|text)$", description="json, or text for people.")
-    log_level: str = Field(default="info", pattern="^(debug|info|warning|error)$", description="debug … error.")
+    log_format: Literal["json", "text"] = Field(default="json", description="json, or text for people.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="debug … error.")
     otlp_endpoint: str | None = Field(default=None, description="OpenTelemetry collector; traces go nowhere else.")
     drift_false_alarms: PositiveFloat = Field(
         default=1_000_000.0, description="Clean images between two false drift alarms, on average at least."

@@ -97,13 +97,16 @@ class Workers:
         while (taken := self._next()) is not None:
             audit, stop = taken
             try:
-                self._see_to(audit, stop)
+                try:
+                    self._see_to(audit, stop)
+                finally:
+                    with self._changed:
+                        del self._running[audit.id]
+                        self._changed.notify_all()
+                # Only now, when whoever deletes it takes it out himself: before, that might fall between two stools.
+                self._take_out_if_cancelled(audit)
             except Exception:
                 logger.exception("the audit %s was left as it stands", audit.id)
-            finally:
-                with self._changed:
-                    del self._running[audit.id]
-                    self._changed.notify_all()
 
     def _next(self) -> tuple[Audit, threading.Event] | None:
         """Wait for an audit to work on; None when it is time to go."""
@@ -140,6 +143,8 @@ class Workers:
         except Exception:
             logger.exception("the audit %s failed through a mistake of ours", audit.id)
             self._fail(audit, "the server made a mistake; its log has it under the audit's id", can_resume=True)
+
+    def _take_out_if_cancelled(self, audit: Audit) -> None:
         if any(audit.id == left.id for left in self._store.in_state(State.CANCELLED)):
             self._take_out(audit)
 

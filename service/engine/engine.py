@@ -119,8 +119,11 @@ class Engine:
         """Whether there is a device that answers, however busy."""
         return self._register.state is not EngineState.BROKEN and not self._register.is_hung
 
-    def permit(self, n_images: int = 1) -> Permit:
+    def permit(self, n_images: int = 1, key_id: str | None = None) -> Permit:
         """A place for a request, to be had before its body is read.
+
+        Args:
+            key_id: whose share it counts against; None where there are no keys.
 
         Raises:
             OverloadedError, TooLargeError: see `Permits.take`.
@@ -132,7 +135,7 @@ class Engine:
                 refusal = "the server is going down; ask another one"
         if refusal is not None:
             raise EngineError(refusal)
-        return self._permits.take(n_images)
+        return self._permits.take(n_images, key_id)
 
     def submit(self, ask: Ask) -> Pending[Answer]:
         """Have images judged; the future ends by the deadline at the latest.

@@ -107,10 +107,13 @@ class Hand:
             RuntimeError: the inspection has lost images, or made some up.
         """
         decided = list(self.inspection.step())
-        for ticket, _ in decided:
+        named = {ticket for ticket, _ in decided}
+        n_left = len(self.tickets) - len(named)
+        # Before any of them leaves: those of a step that failed are answered, too.
+        if self.inspection.n_in_hand != n_left or not named <= self.tickets.keys():
+            raise RuntimeError(f"{self.inspection.n_in_hand} images are in hand, {n_left} were to be")
+        for ticket in named:
             del self.tickets[ticket]
-        if self.inspection.n_in_hand != len(self.tickets):
-            raise RuntimeError(f"{self.inspection.n_in_hand} images are in hand, {len(self.tickets)} were to be")
         self._n_successes += 1
         return decided
 

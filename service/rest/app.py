@@ -54,7 +54,7 @@ def create_app(runtime: Runtime) -> FastAPI:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Work while the application is served: the engine warms up behind it."""
     runtime: Runtime = app.state.runtime
-    runtime.observability.watch(runtime.engine)
+    runtime.observability.watch(runtime)
     await asyncio.to_thread(runtime.audits.start)
     runtime.engine.start()
     try:

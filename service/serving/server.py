@@ -1,8 +1,8 @@
 """The parts of a server, put together and served."""
 
 import concurrent.futures
-import gc
 import contextlib
+import gc
 import logging
 import math
 import socket
@@ -29,6 +29,9 @@ BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 """Longer than the proxies in front keep a connection: whoever closes first must not be the one who is asked."""
 
+WORTHWHILE_SHARE = 0.7
+"""Of the time that a request has: one that would wait longer than that is refused at once, not when its time is up."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -46,10 +49,6 @@ def serve(settings: ServeSettings, listener: socket.socket, tls: ssl.SSLContext 
         return _serve(make_runtime(settings), listener, tls)
     finally:
         logs.close()
-
-
-WORTHWHILE_SHARE = 0.7
-"""Of the time that a request has: one that would wait longer than that is refused at once, not when its time is up."""
 
 
 def make_runtime(settings: ServeSettings) -> Runtime:

@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--disconnects", type=int, default=1_000)
-    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--clients", type=int, default=24)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     requests = png_requests(load_digits_images()[1].images[:64])
@@ -92,7 +92,7 @@ def main() -> None:
         time.sleep(1)
         report["after"] = {
             "ready": httpx.get(f"{server.url}/v2/health/ready").status_code,
-            "waiting": httpx.get(f"{server.url}/v1/stats").json(),
+            "queue": httpx.get(f"{server.url}/v1/stats").json()["queue"],
         }
     Console().print_json(json.dumps(report))
     if arguments.out:

@@ -19,6 +19,7 @@ def test_the_wheel_holds_our_packages_and_what_they_need_and_nothing_else(tmp_pa
         "detector/bundles/digits/bundle.json",
         "detector/bundles/cifar10-resnet20/tensors.safetensors",
         "detector/evaluation/templates/page.html.j2",
+        "service/rest/page/index.html",
     ):
         assert needed in names
     assert wheel.stat().st_size < 30 * 2**20

@@ -131,6 +131,11 @@ def test_what_a_setting_does_not_take_is_told_with_flag_and_variable(name, value
     assert value in str(caught.value)
 
 
+def test_of_few_words_all_are_told():
+    with pytest.raises(InputError, match="'json' or 'text', not 'xml'"):
+        settings_of({"log_format": "xml"})
+
+
 def test_all_mistakes_are_told_at_once_and_no_secret(monkeypatch):
     with pytest.raises(InputError) as caught:
         settings_of({"port": "x", "files": "y", "keys": ["anna:0123456789abcdef"]})

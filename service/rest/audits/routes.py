@@ -11,25 +11,18 @@ from starlette.requests import ClientDisconnect
 
 from service.audits.store import Audit
 from service.errors import ClientGoneError, InputError, NotFoundError, UnsupportedMediaError
-from service.rest.audits.owners import key_id_of, seen_by
 from service.rest.audits.schemas import AuditDescription, AuditList, AuditOptions, FolderBody, describe_audit
-from service.rest.audits.uploads import FIELD, FORM, receive_archive
+from service.rest.audits.uploads import FIELD, receive_archive
+from service.rest.guards.bodies import ARCHIVES, FORM
 from service.rest.guards.json_body import parse_json
+from service.rest.guards.queries import require_once
+from service.rest.owners import key_id_of, owner_of_request
 from service.rest.schemas import error_responses, inlined
 from service.runtime import Runtime
 
 router = APIRouter(tags=["audits"])
 
 JSON = "application/json"
-ARCHIVES = (
-    "application/zip",
-    "application/x-zip-compressed",
-    "application/x-tar",
-    "application/gzip",
-    "application/x-gzip",
-    "application/x-gtar",
-    "application/octet-stream",
-)
 JSON_LINES = "application/x-ndjson"
 
 MOST_AUDITS, MOST_RESULTS = 1000, 10_000
@@ -65,6 +58,7 @@ async def start_audit(request: Request, query: Annotated[AuditOptions, Query()])
 
     It runs in the background, behind all requests, and goes on after a restart of the server.
     """
+    require_once(request)
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media == JSON:
         audit = await _begin_folder(request, query)
@@ -90,7 +84,7 @@ async def list_audits(
 ) -> AuditList:
     """The audits of this key, the newest first."""
     runtime: Runtime = request.app.state.runtime
-    audits = await asyncio.to_thread(runtime.audits.of_key, seen_by(request), offset=offset, limit=limit)
+    audits = await asyncio.to_thread(runtime.audits.of_key, owner_of_request(request), offset=offset, limit=limit)
     return AuditList(audits=[describe_audit(audit) for audit in audits])
 
 
@@ -140,7 +134,7 @@ async def get_results(
 async def resume_audit(request: Request, audit_id: AuditId) -> Response:
     """Queue it again, after what failed was put right; what is judged stays judged."""
     runtime: Runtime = request.app.state.runtime
-    audit = await asyncio.to_thread(runtime.audits.resume, _checked_id(audit_id), seen_by(request))
+    audit = await asyncio.to_thread(runtime.audits.resume, _checked_id(audit_id), owner_of_request(request))
     return _answer(audit, 202)
 
 
@@ -155,7 +149,7 @@ async def resume_audit(request: Request, audit_id: AuditId) -> Response:
 async def delete_audit(request: Request, audit_id: AuditId) -> Response:
     """End it, where it runs, and keep nothing of it."""
     runtime: Runtime = request.app.state.runtime
-    await asyncio.to_thread(runtime.audits.forget, _checked_id(audit_id), seen_by(request))
+    await asyncio.to_thread(runtime.audits.forget, _checked_id(audit_id), owner_of_request(request))
     return Response(status_code=204)
 
 
@@ -165,7 +159,7 @@ async def _begin_folder(request: Request, query: AuditOptions) -> Audit:
         data = await request.body()
     except ClientDisconnect as error:
         raise ClientGoneError("the client left before its body had come") from error
-    content = parse_json(data, runtime.settings.json_depth)
+    content = await asyncio.to_thread(parse_json, data, runtime.settings.json_depth)
     if not isinstance(content, dict):
         raise InputError("the body is a JSON object with a folder; see /docs")
     options = _together(FolderBody, query, content)
@@ -219,7 +213,7 @@ def _together(kind: type[Options], query: AuditOptions, given: Mapping[str, Any]
 
 async def _found(request: Request, audit_id: str) -> Audit:
     runtime: Runtime = request.app.state.runtime
-    return await asyncio.to_thread(runtime.audits.find, _checked_id(audit_id), seen_by(request))
+    return await asyncio.to_thread(runtime.audits.find, _checked_id(audit_id), owner_of_request(request))
 
 
 def _checked_id(audit_id: str) -> str:

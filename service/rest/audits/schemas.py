@@ -118,9 +118,8 @@ class FeedbackBody(BaseModel):
     request_id: str = Field(min_length=1, max_length=LONGEST_NAME, description="Of the request that was answered.")
     index: int = Field(ge=0, le=2**31, strict=True, description="Which of its images; 0 is the first.")
     correct_decision: str = Field(pattern="^(clean|adversarial)$")
-    correct_label: int | str | None = Field(
-        default=None, union_mode="left_to_right", description="Name or index of what the image truly shows."
-    )
+    # A string is a name, of digits, too; a number is an index.
+    correct_label: int | str | None = Field(default=None, description="Name or index of what the image truly shows.")
     note: str | None = Field(default=None, max_length=LONGEST_NOTE)
     image: str | None = Field(
         default=None, description="The image file in base64, so that it can be exported; the one that was judged."

@@ -12,12 +12,12 @@ from starlette.requests import ClientDisconnect, Request
 
 from service.audits.database import StateError
 from service.errors import ClientGoneError, InputError, TooLargeError
+from service.rest.guards.bodies import FORM
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
 FIELD = "archive"
-FORM = "multipart/form-data"
 
 WRITTEN_TOGETHER = 2**20
 """Bytes; each write is made in another thread, since a disk may be slow."""

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from service.errors import NotFoundError
 from service.rest.docs.openapi_30 import in_30
 
 router = APIRouter(include_in_schema=False)
+
+_writing = threading.Lock()
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -65,14 +68,15 @@ async def asset(name: str) -> Response:
     return Response(await run_in_threadpool(_content, name), media_type=ASSETS[name])
 
 
+# Neither is `async`: half a second's work, once, must not hold up the event loop.
 @router.get("/openapi.json")
-async def openapi(request: Request) -> Response:
-    return Response(json.dumps(document(request.app)).encode("ascii"), media_type="application/json")
+def openapi(request: Request) -> Response:
+    return Response(_written(request.app)[0], media_type="application/json")
 
 
 @router.get("/docs/openapi.json")
-async def openapi_for_the_page(request: Request) -> Response:
-    return Response(json.dumps(in_30(document(request.app))).encode("ascii"), media_type="application/json")
+def openapi_for_the_page(request: Request) -> Response:
+    return Response(_written(request.app)[1], media_type="application/json")
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -80,6 +84,16 @@ def document(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         app.openapi_schema = _ours(app.openapi())
     return app.openapi_schema
+
+
+def _written(app: FastAPI) -> tuple[bytes, bytes]:
+    """The document as it is, and in the words of 3.0; written once."""
+    with _writing:
+        if not hasattr(app.state, "openapi_written"):
+            documents = (document(app), in_30(document(app)))
+            app.state.openapi_written = tuple(json.dumps(one).encode("ascii") for one in documents)
+        written: tuple[bytes, bytes] = app.state.openapi_written
+        return written
 
 
 def _ours(schema: dict[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,12 @@ import binascii
 import dataclasses
 import re
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from service.errors import InputError, UnsupportedMediaError
-from service.rest.guards.json_body import parse_json
+from service.rest.guards.json_body import MOST_MARKS, parse_json
 
 STRUCTURED = "application/cloudevents+json"
 ANY_EVENT = "application/cloudevents"
@@ -25,6 +26,8 @@ ATTRIBUTE_NAME = re.compile(r"[a-z0-9]+")
 TIME = re.compile(
     r"\d{4}-(0\d|1[0-2])-([0-2]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]\d\d:\d\d)"
 )
+Parse = Callable[[bytes], Any]
+
 JSON_MEDIA = re.compile(r"(application|text)/([\w.+-]+\+)?json")
 
 
@@ -54,20 +57,24 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def read_event(headers: Mapping[str, str], body: bytes, *, wanted: str, max_depth: int) -> CloudEvent:
+def read_event(
+    headers: Mapping[str, str], body: bytes, *, wanted: str, max_depth: int, most_marks: int = MOST_MARKS
+) -> CloudEvent:
     """Read an event.
 
     Args:
         headers: by name in lower case.
         wanted: the type of events whose data is read; that of others is not looked at.
+        max_depth, most_marks: see `parse_json`.
 
     Raises:
         UnsupportedMediaError: a batch, or a structured form other than JSON.
-        InputError: an attribute is missing or is not what it may be, or the data is not JSON.
+        InputError, TooLargeError: an attribute is missing or is not what it may be, or the data is no such JSON.
     """
     media = media_type(headers.get("content-type", ""))
+    parse = partial(parse_json, max_depth=max_depth, most_marks=most_marks)
     if media == STRUCTURED:
-        return _structured(body, wanted, max_depth)
+        return _structured(body, wanted, parse)
     if media.startswith(ANY_EVENT):
         raise UnsupportedMediaError(f"the event came as {media[:100]}; send {STRUCTURED}, or attributes in headers")
     attributes = {
@@ -76,12 +83,12 @@ def read_event(headers: Mapping[str, str], body: bytes, *, wanted: str, max_dept
     if media:
         attributes["datacontenttype"] = media
     _check(attributes)
-    data = _json(body, media, max_depth) if attributes["type"] == wanted else None
+    data = _json(body, media, parse) if attributes["type"] == wanted else None
     return CloudEvent(attributes=attributes, data=data)
 
 
-def _structured(body: bytes, wanted: str, max_depth: int) -> CloudEvent:
-    content = parse_json(body, max_depth)
+def _structured(body: bytes, wanted: str, parse: Parse) -> CloudEvent:
+    content = parse(body)
     if not isinstance(content, dict):
         raise InputError("a structured event is a JSON object with its attributes and data")
     data, encoded = content.pop("data", None), content.pop("data_base64", None)
@@ -96,14 +103,14 @@ def _structured(body: bytes, wanted: str, max_depth: int) -> CloudEvent:
             decoded = binascii.a2b_base64(encoded, strict_mode=True)
         except ValueError as error:
             raise InputError(f"data_base64 of the event is not base64 ({error})") from error
-        data = _json(decoded, media_type(attributes.get("datacontenttype", "")), max_depth)
+        data = _json(decoded, media_type(attributes.get("datacontenttype", "")), parse)
     return CloudEvent(attributes=attributes, data=data)
 
 
-def _json(body: bytes, media: str, max_depth: int) -> Any:
+def _json(body: bytes, media: str, parse: Parse) -> Any:
     if media and not JSON_MEDIA.fullmatch(media):
         raise UnsupportedMediaError(f"the event's data came as {media[:100]}; inference requests are read as JSON")
-    return parse_json(body, max_depth)
+    return parse(body)
 
 
 def _as_text(name: str, value: Any) -> str:

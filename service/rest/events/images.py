@@ -19,6 +19,11 @@ ENCODED = ("b64", "image_bytes", "image")
 """Where an instance may hold a file in base64; one in another."""
 
 
+def limits_of(bundle: ServedBundle, most: int) -> InputLimits:
+    """What so many images of a bundle's shape are held against."""
+    return InputLimits(input_shape=bundle.detector.classifier.input_shape, n_images=most)
+
+
 def images_of(data: Any, bundle: ServedBundle, most: int) -> list[bytes] | Tensor:
     """What an inference request shows: encoded files, or pixels of shape (image, channel, height, width).
 

@@ -10,12 +10,12 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
-from service.errors import ClientGoneError, OverloadedError
+from service.errors import ClientGoneError
 from service.observability import context
-from service.rest.audits.owners import key_id_of
 from service.rest.events.cloud_events import STRUCTURED, CloudEvent, read_event
-from service.rest.events.images import images_of
+from service.rest.events.images import images_of, limits_of
 from service.rest.events.sink import EventSink, QueuedEvent
+from service.rest.owners import key_id_of
 from service.rest.schemas import EXAMPLE_IMAGE, error_responses
 from service.runtime import Runtime, ServedBundle
 
@@ -88,23 +88,21 @@ async def receive_event(request: Request, bundle: str | None = None) -> Response
     if queued is None:
         runtime.observability.event("ignored")
     else:
-        _offer(runtime, request.app.state.events, queued)
+        request.app.state.events.offer(queued)
     return Response(status_code=202)
-
-
-def _offer(runtime: Runtime, sink: EventSink, event: QueuedEvent) -> None:
-    try:
-        sink.offer(event)
-    except OverloadedError:
-        runtime.observability.rejected("events")
-        raise
 
 
 def _queued(
     runtime: Runtime, headers: dict[str, str], body: bytes, served: ServedBundle | None, key_id: str, own_id: str
 ) -> QueuedEvent | None:
     """What is to be judged of an event; None where it is of another type."""
-    event = read_event(headers, body, wanted=INFERENCE_REQUEST, max_depth=runtime.settings.json_depth)
+    event = read_event(
+        headers,
+        body,
+        wanted=INFERENCE_REQUEST,
+        max_depth=runtime.settings.json_depth,
+        most_marks=max(limits_of(known, runtime.settings.files).n_marks for known in runtime.bundles.values()),
+    )
     if event.type != INFERENCE_REQUEST:
         return None
     bundle = served or _bundle_of(runtime, event)

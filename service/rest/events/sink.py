@@ -80,7 +80,7 @@ class EventSink:
             # One that is larger than all may be is taken where nothing else waits.
             if self._is_closing or (is_full and self._waiting):
                 raise OverloadedError(
-                    "too many events wait already; send this one again later", retry_after=RETRY_AFTER
+                    "too many events wait already; send this one again later", retry_after=RETRY_AFTER, reason="events"
                 )
             self._waiting.append(event)
             self._n_bytes += event.n_bytes
@@ -152,6 +152,10 @@ class EventSink:
         except DetectorError as error:
             self._end("failed")
             logger.warning("the event %s is not judged: %s", event.request_id, error)
+        except Exception:
+            # Those behind it are judged all the same.
+            self._end("failed")
+            logger.exception("the event %s is not judged through a mistake of ours", event.request_id)
 
     def _decoded(self, event: QueuedEvent) -> list[Tensor | str]:
         images: list[Tensor | str] = []

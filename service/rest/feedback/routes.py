@@ -20,10 +20,10 @@ from service.audits.feedback_store import Feedback
 from service.errors import ClientGoneError, InputError, NotFoundError
 from service.images import DecodingLimits, decode, pixel_digest
 from service.observability.memory import RememberedVerdict
-from service.rest.audits.owners import key_id_of, seen_by
 from service.rest.audits.schemas import FeedbackBody, FeedbackDescription, describe_feedback
 from service.rest.feedback.export import feedback_lines, write_export
 from service.rest.guards.json_body import parse_json
+from service.rest.owners import key_id_of, owner_of_request
 from service.rest.schemas import error_responses, inlined
 from service.runtime import Runtime
 
@@ -75,7 +75,7 @@ async def give_feedback(request: Request) -> Response:
 async def list_feedback(request: Request) -> Response:
     """The feedback of this key, without the images."""
     runtime: Runtime = request.app.state.runtime
-    lines = feedback_lines(runtime.audits.feedback, runtime.bundles, key_id=seen_by(request))
+    lines = feedback_lines(runtime.audits.feedback, runtime.bundles, key_id=owner_of_request(request))
     return StreamingResponse(iterate_in_threadpool(lines), media_type=JSON_LINES)
 
 
@@ -90,7 +90,7 @@ async def list_feedback(request: Request) -> Response:
     },
 )
 async def export_feedback(request: Request, bundle: str | None = None) -> Response:
-    """A zip archive: `clean/` is a folder of class folders that `isthmus calibrate --images` takes.
+    """A zip archive: `clean/` is a folder of class folders that `isthmus calibrate --held-out` takes.
 
     `adversarial/` holds what should have been flagged, and `feedback.jsonl` everything that was said.
     """
@@ -104,7 +104,7 @@ async def export_feedback(request: Request, bundle: str | None = None) -> Respon
             file = path.open("x+b")
             # Nobody has to take it out: it is gone as soon as it is closed.
             path.unlink()
-            write_export(file, audits.feedback, served, key_id=seen_by(request))
+            write_export(file, audits.feedback, served, key_id=owner_of_request(request))
             return file
         finally:
             audits.uploads.close(path)

@@ -17,6 +17,18 @@ from service.rest.guards.headers import single, values_of
 from service.settings import ServeSettings
 
 ARCHIVES_PATH = "/v1/audits"
+FORM = "multipart/form-data"
+ARCHIVES = (
+    "application/zip",
+    "application/x-zip-compressed",
+    "application/x-tar",
+    "application/gzip",
+    "application/x-gzip",
+    "application/x-gtar",
+    "application/octet-stream",
+)
+LARGE_MEDIA = frozenset(media.encode() for media in (FORM, *ARCHIVES))
+"""What is written to disk as it comes. Nothing else may be large: a route would hold it in memory."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,7 +102,7 @@ class Bodies:
             await self._app(scope, body.receive, send)
         except OverloadedError as error:
             if error is not body.failure:
-                self._rejected("queue")
+                self._rejected(error.reason)
             raise
         finally:
             if isinstance(body.failure, TooLargeError | OverloadedError | RefusedError):
@@ -98,8 +110,8 @@ class Bodies:
             body.forget()
 
     def _limits_of(self, scope: Scope) -> BodyLimits:
-        is_json = (single(scope, b"content-type") or b"").partition(b";")[0].strip().lower() == b"application/json"
-        return self._limits if is_json else self._large.get(scope["path"], self._limits)
+        media = (single(scope, b"content-type") or b"").partition(b";")[0].strip().lower()
+        return self._large.get(scope["path"], self._limits) if media in LARGE_MEDIA else self._limits
 
 
 def _coding(scope: Scope) -> Coding | None:

@@ -68,7 +68,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._timers: dict[_Timer, asyncio.TimerHandle] = {}
         self._in_head = True
-        self._closes_after = False
+        self._closes_after = self._is_deaf = False
         self._refusal: tuple[int, str] | None = None
         self._n_head = self._n_raw = self._n_body = self._n_chunks = 0
         super().connection_made(transport)
@@ -86,7 +86,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._is_deaf:
             return
         if self._in_head:
             self._n_head += len(data)
@@ -157,12 +157,9 @@ class GuardedProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Be the last that this connection is used for: the request under way, or one that comes in a moment."""
         if self.is_idle:
-            self._arm(_Timer.FAREWELL, self.limits.farewell_seconds, self._shut_down)
+            self._arm(_Timer.FAREWELL, self.limits.farewell_seconds, super().shutdown)
         else:
             super().shutdown()
-
-    def _shut_down(self) -> None:
-        super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
         self._close()
@@ -177,6 +174,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
         """Answer what is no request, in the form of every other failure, unless that would stand inside an answer."""
+        if self._in_head and not self.is_idle:
+            # What came before it were requests, and the last of them is answered before the connection closes.
+            self._is_deaf, self.cycle.keep_alive = True, False
+            return
         status, message = self._refusal or (400, "this is no HTTP/1.1 request")
         if self.is_idle or not (self.pipeline or self.cycle.response_started):
             body = json.dumps({"error": message}).encode()

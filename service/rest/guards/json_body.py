@@ -1,4 +1,4 @@
-"""JSON from strangers: how deep it goes is known before it is parsed, and what is no JSON is refused."""
+"""JSON from strangers: how deep it goes and how much it holds is known before it is parsed; what is none is refused."""
 
 import json
 import math
@@ -8,7 +8,16 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from service.errors import InputError
+from service.errors import InputError, TooLargeError
+
+MARKS = (b",", b"[", b"{")
+"""At least one stands at every value of a JSON text but the first."""
+
+MOST_MARKS = 100_000
+"""Far more than images in base64 need. Parsing holds up all other threads, by seconds for what fits into a body."""
+
+MOST_ESCAPES = 1_000_000
+"""Some clients escape the slashes of base64, one character in 64."""
 
 BRACKETS = b"[]{}"
 NOT_BRACKETS = bytes(set(range(256)) - set(BRACKETS))
@@ -20,17 +29,23 @@ STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 BLOCK = 2**20
 
 
-def parse_json(data: bytes, max_depth: int) -> Any:
+def parse_json(data: bytes, max_depth: int, most_marks: int = MOST_MARKS) -> Any:
     """What a JSON text says.
 
     Args:
         max_depth: of lists and objects in each other.
+        most_marks: see `MARKS`; more are not parsed.
 
     Raises:
+        TooLargeError: it holds too many values or escapes.
         InputError: it is no JSON in UTF-8, or goes too deep, or says a key twice, or holds a number beyond float64.
     """
     if not data:
         raise InputError("expected a JSON body, and it is empty")
+    if sum(map(data.count, MARKS)) > most_marks or data.count(b"\\") > MOST_ESCAPES:
+        raise TooLargeError(
+            "the JSON body has far more values or escapes than its images need; send it in another form"
+        )
     _check_depth(data, max_depth)
     try:
         return json.loads(

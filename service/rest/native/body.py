@@ -1,18 +1,21 @@
 """The body of a detection, in whichever of the three forms it comes: files of a form, one image, or JSON."""
 
-import asyncio
 import binascii
 import dataclasses
+import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from service.errors import ClientGoneError, InputError, TooLargeError, UnsupportedMediaError
+from service.engine.waiting import answered
+from service.errors import ClientGoneError, InputError, UnsupportedMediaError
+from service.rest.disconnects import client_gone
 from service.rest.guards.json_body import parse_json
 from service.rest.native.forms import Form, parse_form
-from service.rest.preparing import require_number
+from service.rest.preparing import pooled, require_number
 from service.rest.schemas import LONGEST_NAME, DetectBody, DetectOptions
 from service.runtime import Runtime
 from service.settings import ServeSettings
@@ -21,9 +24,6 @@ FILES = "files"
 
 INLINE_BYTES = 256 * 1024
 """Larger bodies are taken apart in another thread, so that the event loop goes on."""
-
-MOST_COMMAS, MOST_ESCAPES = 100_000, 1_000_000
-"""A JSON body of images has few of either; very many of them only serve to keep the parser busy."""
 
 Files = list[tuple[str, bytes]]
 
@@ -46,7 +46,8 @@ async def read_detection(request: Request, query: DetectOptions, runtime: Runtim
     Raises:
         UnsupportedMediaError: it comes in another form.
         InputError, TooLargeError: it is damaged, holds no image or too many, or an option is unknown or given twice.
-        ClientGoneError: the client left while it was being read.
+        ClientGoneError: the client left while it was being read or taken apart.
+        DeadlineError: no thread had time for it.
     """
     content_type = request.headers.get("content-type", "")
     # Refused before it is read.
@@ -58,7 +59,10 @@ async def read_detection(request: Request, query: DetectOptions, runtime: Runtim
     arguments = (media, content_type, body, query, runtime.settings)
     if len(body) <= INLINE_BYTES or is_image(media):
         return take_apart(*arguments)
-    return await asyncio.wrap_future(runtime.decoders.submit(take_apart, *arguments))
+    deadline = time.monotonic() + runtime.settings.longest_request_seconds
+    return await answered(
+        pooled(runtime, partial(take_apart, *arguments)), deadline=deadline, gone=client_gone(request)
+    )
 
 
 def media_type(content_type: str) -> str:
@@ -95,8 +99,6 @@ def take_apart(media: str, content_type: str, body: bytes, query: DetectOptions,
 
 
 def _from_json(body: bytes, query: DetectOptions, settings: ServeSettings) -> Detection:
-    if body.count(b",") > MOST_COMMAS or body.count(b"\\") > MOST_ESCAPES:
-        raise TooLargeError("the JSON body has far more members or escapes than images need; send it in another form")
     try:
         parsed = DetectBody.model_validate(parse_json(body, settings.json_depth))
     except ValidationError as error:

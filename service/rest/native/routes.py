@@ -11,9 +11,11 @@ from fastapi import APIRouter, Query, Request, Response
 from service.errors import InputError
 from service.observability import context
 from service.rest.disconnects import watching
+from service.rest.guards.queries import require_once
 from service.rest.judging import Judged, Options, client_gone, deadline_of, judge_encoded
 from service.rest.native.body import Detection, read_detection
 from service.rest.native.pictures import draw, require_few
+from service.rest.owners import key_id_of, owner_of_request
 from service.rest.schemas import (
     BundleDescription,
     BundleList,
@@ -64,8 +66,9 @@ async def detect(request: Request, query: Annotated[DetectOptions, Query()]) -> 
     the answer is 400. Options are query parameters, form fields, or members of the JSON body.
     """
     started = time.monotonic()
+    require_once(request)
     runtime: Runtime = request.app.state.runtime
-    with runtime.engine.permit() as permit:
+    with runtime.engine.permit(key_id=owner_of_request(request)) as permit:
         detection = await read_detection(request, query, runtime)
         bundle = runtime.bundle(detection.options.bundle)
         if detection.options.pictures:
@@ -122,7 +125,7 @@ def engine_options(request: Request, asked: DetectOptions) -> Options:
     """What the engine needs to know of a request; its name and its key come from the middlewares."""
     return Options(
         request_id=context.request_id.get() or uuid.uuid4().hex,
-        key_id=request.scope.get("state", {}).get("key_id", "anonymous"),
+        key_id=key_id_of(request),
         false_positive_rate=asked.false_positive_rate,
         priority=asked.priority.priority,
         seconds=None if asked.timeout_ms is None else asked.timeout_ms / 1000,

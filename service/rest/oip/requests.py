@@ -12,7 +12,7 @@ from torch import Tensor
 
 from service.engine.work import Priority
 from service.errors import InputError, TooLargeError
-from service.rest.guards.json_body import parse_json
+from service.rest.guards.json_body import MOST_MARKS, parse_json
 from service.rest.oip.json_tensors import from_base64, from_json
 from service.rest.oip.schemas import InferenceRequest, Parameters, RequestInput
 from service.rest.oip.tensors import Datatype, NamedTensor, count_elements, from_binary, parse_datatype
@@ -20,15 +20,6 @@ from service.rest.oip.tensors import Datatype, NamedTensor, count_elements, from
 IMAGE, PIXELS = "image", "pixels"
 DATATYPES = {IMAGE: (Datatype.BYTES,), PIXELS: (Datatype.FP32, Datatype.UINT8)}
 """The inputs and the data types that each is taken in."""
-
-MARKS = (b",", b"[", b"{")
-"""At least one stands at every value of a JSON text but the first."""
-
-SPARE_MARKS = 100_000
-"""Besides those of pixels."""
-
-MOST_ESCAPES = 1_000_000
-"""Some clients escape the slashes of base64, one character in 64."""
 
 MICROSECONDS = 1_000_000
 LONGEST_TIMEOUT = 2**63
@@ -51,7 +42,7 @@ class InputLimits:
     @property
     def n_marks(self) -> int:
         """What a request of so many images is written with at most: each pixel a comma and a list on three axes."""
-        return SPARE_MARKS + 4 * self.n_images * math.prod(self.input_shape)
+        return MOST_MARKS + 4 * self.n_images * math.prod(self.input_shape)
 
 
 def read_request(
@@ -67,14 +58,8 @@ def read_request(
         TooLargeError: the JSON has more values than the images of a request.
     """
     end = len(body) if header_length is None else _header_length(header_length, len(body))
-    text = body[:end]
-    # Parsing holds up all other threads, by seconds for what fits into a body.
-    if sum(map(text.count, MARKS)) > limits.n_marks or text.count(b"\\") > MOST_ESCAPES:
-        raise TooLargeError(
-            f"the JSON has more values or escapes than {limits.n_images} images of {limits.input_shape}"
-        )
     try:
-        request = InferenceRequest.model_validate(parse_json(text, max_depth))
+        request = InferenceRequest.model_validate(parse_json(body[:end], max_depth, limits.n_marks))
     except ValidationError as error:
         raise InputError(f"not an inference request: {_first_line(error)}") from None
     return request, memoryview(body)[end:]

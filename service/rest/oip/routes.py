@@ -46,6 +46,7 @@ from service.rest.oip.schemas import (
     Parameters,
     ServerMetadata,
 )
+from service.rest.owners import key_id_of, owner_of_request
 from service.rest.preparing import pooled
 from service.rest.schemas import error_responses, inlined
 from service.runtime import Runtime, ServedBundle
@@ -142,9 +143,10 @@ async def model_metadata(request: Request, model_name: str, model_version: str =
 async def model_ready(request: Request, model_name: str, model_version: str = VERSION) -> ModelReady:
     """Whether a bundle can judge now; 503 where it cannot."""
     bundle = _bundle(request, model_name, model_version)
-    engine = _runtime(request).engine
-    if not engine.is_ready:
-        raise EngineError(f"{bundle.name} is not ready: the engine is {engine.state.value}")
+    runtime = _runtime(request)
+    if not runtime.is_ready:
+        state = "draining" if runtime.draining.is_set() else runtime.engine.state.value
+        raise EngineError(f"{bundle.name} is not ready: the server is {state}")
     return ModelReady(name=bundle.name, ready=True)
 
 
@@ -153,7 +155,7 @@ async def model_ready(request: Request, model_name: str, model_version: str = VE
 async def model_infer(request: Request, model_name: str, model_version: str = VERSION) -> Response:
     """Judge images given as files or as pixels."""
     runtime, bundle = _runtime(request), _bundle(request, model_name, model_version)
-    with runtime.engine.permit() as permit:
+    with runtime.engine.permit(key_id=owner_of_request(request)) as permit:
         return await _infer(request, runtime, bundle, permit)
 
 
@@ -166,7 +168,7 @@ async def _infer(request: Request, runtime: Runtime, bundle: ServedBundle, permi
         asked, images = read()
     else:
         deadline = time.monotonic() + runtime.settings.longest_request_seconds
-        asked, images = await answered(pooled(runtime, read), deadline=deadline, gone=None)
+        asked, images = await answered(pooled(runtime, read), deadline=deadline, gone=client_gone(request))
     wanted, options = wanted_outputs(asked), _options(request, asked.parameters or {})
     judged = await _judge(request, bundle, images, options, permit)
     verdicts = [_verdict(index, record, verdict) for index, (record, verdict) in enumerate(judged)]
@@ -193,7 +195,7 @@ def _read(
 def _options(request: Request, parameters: Parameters) -> Options:
     return Options(
         request_id=context.request_id.get() or uuid.uuid4().hex,
-        key_id=request.scope.get("state", {}).get("key_id", "anonymous"),
+        key_id=key_id_of(request),
         false_positive_rate=false_positive_rate(parameters),
         priority=priority(parameters),
         seconds=timeout_seconds(parameters),

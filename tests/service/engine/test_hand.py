@@ -61,6 +61,21 @@ def test_an_inspection_that_loses_images_is_found_out(hand, tools):
         hand.step()
 
 
+def test_a_step_that_went_wrong_keeps_all_images_to_be_answered_for(hand, tools):
+    tickets = tickets_of(tools.make_job(3))
+    hand.admit(tickets)
+    step = hand.inspection.step
+
+    def losing():
+        decided = step()
+        return decided[:1]
+
+    hand.inspection.step = losing
+    with pytest.raises(RuntimeError, match="0 images are in hand, 2 were to be"):
+        hand.step()
+    assert hand.abandon() == tickets
+
+
 def test_memory_that_runs_out_halves_the_steps_and_keeps_the_images(hand, device, tools):
     hand.admit(tickets_of(tools.make_job(8)))
     assert hand.shrink() == []

@@ -176,3 +176,35 @@ def test_a_request_beside_others_grows_only_as_far_as_is_judged_in_time():
     with pytest.raises(OverloadedError):
         permit.grow(5)
     assert permits.n_taken == 5
+
+
+def test_a_key_that_floods_leaves_places_for_another():
+    permits = Permits(90)
+    held = 0
+    with pytest.raises(OverloadedError, match="this key holds"):
+        while True:
+            permits.take(1, "greedy")
+            held += 1
+    # Eight times what is free: 80 and 10, where the one that is asked for counts as held already.
+    assert held == 80
+    permits.take(10, "modest")
+
+
+def test_one_large_request_of_a_key_is_no_flood():
+    permit = Permits(90).take(1, "large")
+    permit.grow(90)
+    assert permit.n_images == 90
+
+
+def test_what_a_key_gave_back_is_not_counted_against_it():
+    permits = Permits(90)
+    for _ in range(200):
+        permits.take(40, "often").release()
+    assert permits.n_free == 90
+
+
+def test_without_keys_every_place_can_be_had():
+    permits = Permits(9)
+    for _ in range(9):
+        permits.take(1)
+    assert permits.n_free == 0

@@ -131,3 +131,26 @@ def test_nothing_is_reported_that_nobody_looked_at():
     asyncio.run(scenario())
     gc.collect()
     assert reported == []
+
+
+def test_answers_that_come_together_go_on_one_a_turn_of_the_loop():
+    async def turns_of(n):
+        turn, turns = 0, []
+
+        async def one(pending):
+            await answered(pending, deadline=later(5.0))
+            turns.append(turn)
+
+        pendings = [new_pending() for _ in range(n)]
+        tasks = [asyncio.create_task(one(pending)) for pending in pendings]
+        await asyncio.sleep(0)
+        for pending in pendings:
+            pending.future.set_result(0)
+        while len(turns) < n:
+            turn += 1
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+        return turns
+
+    turns = asyncio.run(turns_of(5))
+    assert len(set(turns)) == 5

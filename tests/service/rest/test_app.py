@@ -80,6 +80,10 @@ def test_it_works_while_it_is_served_and_refuses_afterwards(tmp_path, ask):
                     break
                 await asyncio.sleep(0.01)
             assert runtime.is_ready
+            assert b"isthmus_ready 1.0" in runtime.observability.render()[0]
+            runtime.draining.set()
+            assert b"isthmus_ready 0.0" in runtime.observability.render()[0]
+            assert runtime.observability.stats()["queue"]["is_ready"] is False
 
     asyncio.run(served())
     assert runtime.draining.is_set()

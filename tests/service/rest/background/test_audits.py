@@ -121,6 +121,8 @@ def test_options_that_make_no_sense_are_refused(client, digits) -> None:
         assert (response.status_code, "error" in response.json()) == (status, True)
     response = client.post("/v1/audits?bundle=digits", json={"folder": str(digits), "bundle": "digits"})
     assert response.status_code == 400
+    response = client.post("/v1/audits?bundle=digits&bundle=digits", json={"folder": str(digits)})
+    assert response.status_code == 400
 
 
 def test_nothing_is_left_of_an_archive_that_was_refused(client, folder, wait_until) -> None:

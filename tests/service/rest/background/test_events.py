@@ -1,5 +1,6 @@
 import base64
 import json
+import re
 import threading
 import time
 from types import SimpleNamespace
@@ -189,6 +190,16 @@ def test_where_too_many_wait_the_answer_is_429_and_comes_at_once(client, digit, 
         with sink._changed:
             sink._waiting.clear()
     assert (response.status_code, "Retry-After" in response.headers) == (429, True)
+    counted = re.findall(r'isthmus_rejected_total\{reason="(\w+)"\} (\S+)', client.get("/metrics").text)
+    assert ("events", "1.0") in counted
+    assert "queue" not in dict(counted)
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/audits", "/v1/feedback"])
+def test_json_that_only_keeps_the_parser_busy_is_too_large_wherever_it_comes(client, path) -> None:
+    headers = HEADERS | {"Content-Type": "application/json"}
+    response = client.post(path, headers=headers, content=b'{"folder": [' + b"[]," * 1_000_000 + b"0]}")
+    assert response.status_code == 413
 
 
 class SlowJudge:
@@ -284,6 +295,22 @@ def test_an_engine_that_stopped_ends_the_sink_which_refuses_from_then_on(slow_si
     with pytest.raises(OverloadedError):
         sink.offer(event_of(bundle, digit, "late"))
     assert sink.outcomes == ["failed"]
+
+
+def test_one_event_that_the_engine_raises_for_does_not_end_the_others(slow_sink, digit, monkeypatch) -> None:
+    sink, judge, bundle = slow_sink
+
+    def begin(chunk):
+        if chunk.request_id == "bad":
+            raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(judge, "begin", begin)
+    judge.go.set()
+    for name in ("bad", "good"):
+        sink.offer(event_of(bundle, digit, name))
+    wait_for(judge.finished, 1)
+    sink.close(5.0)
+    assert (judge.finished, sorted(sink.outcomes)) == (["good"], ["failed", "judged"])
 
 
 def test_one_event_that_fails_does_not_end_the_others(slow_sink, digit) -> None:

@@ -71,6 +71,15 @@ def test_what_is_said_again_takes_the_place_of_what_was_said(client, judged) -> 
     assert kept["verdict"]["label_name"] is not None
 
 
+def test_a_string_is_a_name_and_a_number_an_index(client, judged, monkeypatch) -> None:
+    bundle = client.app.state.runtime.bundle(None)
+    monkeypatch.setitem(vars(bundle), "labels", ("9", "8", "7", "6", "5", "4", "3", "2", "1", "0"))
+    for given, index, name in (("3", 6, "3"), (3, 3, "6")):
+        body = {"request_id": judged(1), "index": 0, "correct_decision": "clean", "correct_label": given}
+        kept = client.post("/v1/feedback", json=body).json()
+        assert (kept["correct_label"], kept["correct_label_name"]) == (index, name)
+
+
 def test_an_image_among_ones_that_cannot_be_decoded_is_found_by_its_place(client, digit) -> None:
     files = [("files", ("bad", b"no image")), ("files", ("good.png", digit(5)))]
     request_id = client.post("/v1/detect", files=files).json()["request_id"]

@@ -97,6 +97,8 @@ def test_a_coding_cannot_be_said_twice(small_app, ask):
         zlib.compress(b"abc"),
         b"\x1f",
     ],
+    # The bytes hold the time of day.
+    ids=["text", "cut", "head alone", "tail", "two", "wrong sums", "deflate", "one byte"],
 )
 def test_a_body_that_is_not_what_it_says_is_the_clients_to_put_right(small_app, ask, body, rejections):
     reply = posted(ask, small_app(), body, content_encoding="gzip")
@@ -256,6 +258,10 @@ def test_archives_alone_may_be_larger_and_are_not_held_in_memory(small_app, ask)
     assert posted(ask, app, *body, b"x", path="/v1/audits", content_type="application/zip").status == 413
     for kind in ("application/json", "Application/JSON; charset=utf-8"):
         assert posted(ask, app, *body, path="/v1/audits", content_type=kind).status == 413
+    # What a route may take for JSON all the same: blanks that only text knows, and a header that comes twice.
+    assert posted(ask, app, *body, path="/v1/audits", content_type="\xa0application/json").status == 413
+    twice = [("content-type", "application/json")] * 2
+    assert ask(app, "/v1/audits", "POST", twice, body).status == 413
     assert posted(ask, app, *body, path="/v1/echo", content_type="application/zip").status == 413
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.errors import InputError
+from service.errors import InputError, TooLargeError
 from service.rest.guards.json_body import parse_json
 
 VALUES = st.recursive(
@@ -31,6 +31,19 @@ def test_what_is_json_is_read_as_it_is_and_its_depth_is_known_exactly(value, esc
     if depth:
         with pytest.raises(InputError, match="deeper"):
             parse_json(data, depth - 1)
+
+
+@pytest.mark.parametrize("unit", [b"0,", b"[],", b"{},", b'"\\n",'])
+def test_what_only_keeps_the_parser_busy_is_not_parsed(unit):
+    few, many = (b"[" + unit * n_units + b"0]" for n_units in (10_000, 1_000_001))
+    assert len(parse_json(few, 5)) == 10_001
+    began = time.perf_counter()
+    with pytest.raises(TooLargeError):
+        parse_json(many, 5)
+    assert time.perf_counter() - began < 0.3
+    assert len(parse_json(b"[0,0,0]", 5, most_marks=3)) == 3
+    with pytest.raises(TooLargeError):
+        parse_json(b"[0,0,0]", 5, most_marks=2)
 
 
 @given(st.binary(max_size=60) | st.text('[]{}"\\,:0eE-+.1 \n', max_size=60).map(str.encode))
@@ -73,7 +86,7 @@ def test_what_is_not_json_is_refused(data):
         parse_json(data, 32)
 
 
-@pytest.mark.parametrize("data", [b"[" * 10**7, b"[" * 33, b'{"a":' * 33, b'"a[[[\\"" ' + b"[" * 33, b'["\\\\",' * 33])
+@pytest.mark.parametrize("data", [b"[" * 10**5, b"[" * 33, b'{"a":' * 33, b'"a[[[\\"" ' + b"[" * 33, b'["\\\\",' * 33])
 def test_depth_is_refused_before_anything_is_parsed(data):
     began = time.process_time()
     with pytest.raises(InputError, match="deeper than 32"):

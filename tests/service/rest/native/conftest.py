@@ -54,8 +54,8 @@ class CannedEngine:
         self.error: Exception | None = None
         self._bundles = bundles
 
-    def permit(self, n_images: int = 1) -> Permit:
-        permit = self.permits.take(n_images)
+    def permit(self, n_images: int = 1, key_id: str | None = None) -> Permit:
+        permit = self.permits.take(n_images, key_id)
         vacate = permit.release
 
         def release() -> None:

@@ -1,8 +1,11 @@
+import asyncio
+import contextlib
 import json
 import re
 
 import pytest
 
+from service.rest.docs import routes as docs
 from service.rest.schemas import EXAMPLE_DETECTION, EXAMPLE_IMAGE, DetectBody, DetectResponse
 
 
@@ -40,6 +43,21 @@ def test_every_operation_is_named_grouped_and_documents_its_errors(client):
         "application/json",
     }
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+
+
+def test_the_document_is_written_once_and_does_not_hold_up_the_event_loop(client, monkeypatch):
+    written_beside_loops = []
+
+    def ours(schema):
+        with contextlib.suppress(RuntimeError):
+            written_beside_loops.append(asyncio.get_running_loop())
+        written_beside_loops.append(None)
+        return schema
+
+    monkeypatch.setattr(docs, "_ours", ours)
+    for path in ("/openapi.json", "/docs/openapi.json", "/openapi.json"):
+        assert client.get(path).json()["openapi"] == ("3.0.3" if path.startswith("/docs") else "3.1.0")
+    assert written_beside_loops == [None]
 
 
 def test_every_reference_leads_somewhere(client):

@@ -1,6 +1,8 @@
 import asyncio
 import base64
+import concurrent.futures
 import json
+import threading
 
 import httpx
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from service.errors import EngineError, OverloadedError
 from service.observability import context
 from service.records import FIELDS
+from service.rest.native import body
 from service.rest.schemas import EXAMPLE_IMAGE, BundleList, DetectResponse
 
 
@@ -99,6 +102,11 @@ class TestDetect:
         response = client.post("/v1/detect?bundle=digits", files=files(png), data={"bundle": "second"})
         assert response.status_code == 400
         assert "'bundle'" in error_of(response)
+
+    def test_an_option_twice_in_the_address_is_refused(self, client, png):
+        response = client.post("/v1/detect?profile=true&profile=false", files=files(png))
+        assert response.status_code == 400
+        assert "'profile' comes twice" in error_of(response)
 
     def test_an_unknown_bundle_is_not_found(self, client, png):
         assert client.post("/v1/detect?bundle=x", files=files(png)).status_code == 404
@@ -224,8 +232,34 @@ class TestDetect:
         assert (response.status_code, response.headers["retry-after"]) == (429, "3")
 
 
-async def status_of(app, receive):
-    """Of a raw image posted to an application, its body coming from `receive`."""
+@pytest.mark.parametrize(("has_gone", "seconds", "status"), [(True, 60.0, 499), (False, 0.05, 504)])
+def test_nobody_takes_a_body_apart_that_nobody_waits_for(
+    make_app, make_runtime, run, monkeypatch, has_gone, seconds, status
+):
+    taken_apart = []
+    monkeypatch.setattr(body, "take_apart", lambda *_: taken_apart.append(1))
+    runtime = make_runtime(longest_request_seconds=seconds)
+    messages = [{"type": "http.request", "body": bytes(300_000), "more_body": False}]
+
+    async def receive():
+        if not messages and not has_gone:
+            await asyncio.Event().wait()
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    go = threading.Event()
+    others = [runtime.decoders.submit(go.wait) for _ in range(2)]
+    try:
+        assert run(status_of(make_app(runtime), receive, b"application/json")) == status
+    finally:
+        go.set()
+        concurrent.futures.wait(others)
+    runtime.decoders.submit(int).result()
+    assert not taken_apart
+    assert runtime.engine.permits.n_taken == 0
+
+
+async def status_of(app, receive, content_type=b"image/png"):
+    """Of what is posted to an application, its body coming from `receive`."""
     statuses = []
     scope = {
         "type": "http",
@@ -236,7 +270,7 @@ async def status_of(app, receive):
         "path": "/v1/detect",
         "raw_path": b"/v1/detect",
         "query_string": b"",
-        "headers": [(b"content-type", b"image/png")],
+        "headers": [(b"content-type", content_type)],
         "server": ("localhost", 80),
         "client": ("localhost", 1),
         "root_path": "",

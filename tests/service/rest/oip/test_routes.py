@@ -20,7 +20,7 @@ from service.errors import EngineError
 from service.rest.failures import HANDLERS, Failures
 from service.rest.oip import routes as oip
 from service.rest.schemas import EXAMPLE_IMAGE
-from service.runtime import ServedBundle
+from service.runtime import Runtime, ServedBundle
 from service.settings import ServeSettings
 
 IMAGE = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [EXAMPLE_IMAGE]}
@@ -31,6 +31,11 @@ class InProcess:
 
     def __init__(self, app: FastAPI) -> None:
         self._app = app
+
+    @property
+    def runtime(self) -> Runtime:
+        runtime: Runtime = self._app.state.runtime
+        return runtime
 
     def get(self, path: str) -> httpx.Response:
         return asyncio.run(self._ask("GET", path))
@@ -57,8 +62,8 @@ class InstantEngine:
     def is_ready(self) -> bool:
         return self.state is EngineState.READY
 
-    def permit(self, n_images: int = 1) -> Any:
-        return self.permits.take(n_images)
+    def permit(self, n_images: int = 1, key_id: str | None = None) -> Any:
+        return self.permits.take(n_images, key_id)
 
     def submit(self, ask: Ask) -> Pending[Answer]:
         self.asks.append(ask)
@@ -95,13 +100,13 @@ def client(bundle: ServedBundle, engine: InstantEngine) -> Iterator[InProcess]:
     app.include_router(oip.router)
     app.add_middleware(Failures)
     with concurrent.futures.ThreadPoolExecutor(1) as decoders:
-        app.state.runtime = types.SimpleNamespace(
+        app.state.runtime = Runtime(
             settings=ServeSettings(files=8),
             bundles={"digits": bundle},
-            bundle={"digits": bundle}.__getitem__,
             engine=engine,
             decoders=decoders,
             observability=types.SimpleNamespace(judged=lambda **_: None),
+            audits=None,
         )
         yield InProcess(app)
 
@@ -205,7 +210,14 @@ def test_without_a_free_place_nothing_is_read(client: InProcess, engine: Instant
 def test_a_model_is_ready_while_the_engine_is(client: InProcess, engine: InstantEngine) -> None:
     for path in ("/v2/models/digits/ready", "/v2/models/digits/versions/1/ready"):
         assert client.get(path).json() == {"name": "digits", "ready": True}
-    engine.state = EngineState.DRAINING
+    engine.state = EngineState.STARTING
+    answer = client.get("/v2/models/digits/ready")
+    assert answer.status_code == 503
+    assert "starting" in answer.json()["error"]
+
+
+def test_no_model_is_ready_once_the_server_was_told_to_stop(client: InProcess) -> None:
+    client.runtime.draining.set()
     answer = client.get("/v2/models/digits/ready")
     assert answer.status_code == 503
     assert "draining" in answer.json()["error"]

@@ -1,4 +1,4 @@
-"""Whose audits and feedback a request may see."""
+"""Whose a request is: whose share it counts against, and whose audits and feedback it may see."""
 
 from fastapi import Request
 
@@ -11,8 +11,8 @@ def key_id_of(request: Request) -> str:
     return str(request.scope.get("state", {}).get("key_id", ANONYMOUS))
 
 
-def seen_by(request: Request) -> str | None:
-    """The key whose things are shown; None, which is all of them, where the server has no keys."""
+def owner_of_request(request: Request) -> str | None:
+    """The key that owns what the request makes and sees; None, which is everybody, where the server has no keys."""
     runtime: Runtime = request.app.state.runtime
     settings = runtime.settings
     return None if settings.keys is None and settings.keys_file is None else key_id_of(request)
