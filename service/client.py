@@ -226,4 +226,8 @@ class AsyncClient:
 
 
 def _headers(key: str | None) -> dict[str, str]:
-    return {} if key is None else {"Authorization": f"Bearer {key}"}
+    if key is None:
+        return {}
+    if not (key.isascii() and key.isprintable()):
+        raise IsthmusError("the key holds what no header can carry; give it as it stands in the keys file", status=None)
+    return {"Authorization": f"Bearer {key}"}

@@ -238,3 +238,9 @@ def test_the_client_loads_neither_torch_nor_the_server():
     code = "import sys, service.client; print({'torch', 'fastapi', 'pydantic', 'PIL'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("key", ["schlüssel-schlüssel", "two\nlines of a key"])
+def test_a_key_that_no_header_can_carry_is_refused_in_words(key):
+    with pytest.raises(IsthmusError, match="keys file"):
+        Client("http://localhost", key=key)
