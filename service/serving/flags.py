@@ -12,6 +12,8 @@ from pydantic import SecretStr, ValidationError
 from service.errors import InputError
 from service.settings import ServeSettings
 
+NO_SETTINGS = {"ISTHMUS_TEST_DATA"}
+
 
 def is_repeatable(name: str) -> bool:
     """Whether a setting holds several values, and its flag may be given several times."""
@@ -37,6 +39,13 @@ def flag_of(name: str) -> str:
 def variable_of(name: str) -> str:
     """The environment variable of a setting."""
     return f"{ServeSettings.model_config['env_prefix']}{name.upper()}"
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Variables that look like settings and are none: misspelt, most likely."""
+    prefix = str(ServeSettings.model_config["env_prefix"])
+    known = {variable_of(name) for name in ServeSettings.model_fields}
+    return sorted(name for name in environment if name.startswith(prefix) and name not in known | NO_SETTINGS)
 
 
 def kind_of(name: str) -> str:

@@ -5,6 +5,7 @@ import contextlib
 import gc
 import logging
 import math
+import os
 import socket
 import ssl
 
@@ -20,6 +21,7 @@ from service.observability.observability import Observability
 from service.rest.app import create_app
 from service.rest.guards.connections import ConnectionLimits, guarded_protocol
 from service.runtime import Runtime
+from service.serving.flags import unknown_variables
 from service.serving.listening import address_of, connections_for, is_guarded
 from service.serving.served_bundles import open_served
 from service.serving.stopping import EXIT_CUT_SHORT, Server
@@ -45,6 +47,8 @@ def serve(settings: ServeSettings, listener: socket.socket, tls: ssl.SSLContext 
         InputError, DetectorError, ModelError: a setting, a bundle or a file is not what it should be.
     """
     logs = configure_logging(settings)
+    for name in unknown_variables(os.environ):
+        logger.warning("a variable that is no setting", extra={"variable": name})
     try:
         return _serve(make_runtime(settings), listener, tls)
     finally:

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from service.cli import app
 from service.errors import InputError
-from service.serving.flags import default_of, flag_of, is_repeatable, settings_of, variable_of
+from service.serving.flags import default_of, flag_of, is_repeatable, settings_of, unknown_variables, variable_of
 from service.settings import ServeSettings
 
 FIELDS = list(ServeSettings.model_fields)
@@ -169,3 +169,8 @@ def test_the_readme_names_every_setting_with_its_default():
         for name in FIELDS
     }
     assert set(rows) == expected
+
+
+def test_a_variable_that_is_misspelt_is_noticed():
+    environment = {"ISTHMUS_KEYS_FLE": "keys", "ISTHMUS_KEYS_FILE": "keys", "ISTHMUS_THREADS": "1", "PATH": "/bin"}
+    assert unknown_variables(environment) == ["ISTHMUS_KEYS_FLE"]
