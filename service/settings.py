@@ -12,6 +12,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
 
+ANONYMOUS = "anonymous"
+"""Whoever asks where no keys are needed."""
+
 
 class ServeSettings(BaseSettings):
     """Everything that an operator may set."""
@@ -97,3 +100,8 @@ class ServeSettings(BaseSettings):
     def split(cls, value: Any) -> Any:
         """A variable holds several values between commas; a flag is given several times."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def needs_keys(self) -> bool:
+        """Whether requests come with a key."""
+        return self.keys is not None or self.keys_file is not None

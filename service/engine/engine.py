@@ -29,6 +29,7 @@ from service.engine.work import (
     SilentObserver,
 )
 from service.errors import EngineError, NotFoundError
+from service.settings import ANONYMOUS
 
 T = TypeVar("T")
 
@@ -162,7 +163,7 @@ class Engine:
         return self._accepted(job)
 
     def call(
-        self, bundle: str, work: Callable[[Detector], T], *, deadline: float, key_id: str = "anonymous"
+        self, bundle: str, work: Callable[[Detector], T], *, deadline: float, key_id: str = ANONYMOUS
     ) -> Pending[T]:
         """Have the device thread do something else with a detector; it counts as a full step of the interactive lane.
 

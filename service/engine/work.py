@@ -9,6 +9,7 @@ from typing import Generic, Protocol, TypeVar
 from torch import Tensor
 
 from detector.verdict import Verdict
+from service.settings import ANONYMOUS
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class Ask:
     request_id: str
     deadline: float
     false_positive_rate: float
-    key_id: str = "anonymous"
+    key_id: str = ANONYMOUS
     priority: Priority = Priority.NORMAL
     lane: Lane = Lane.INTERACTIVE
 

@@ -31,6 +31,7 @@ from service.rest.preparing import (
     waves,
 )
 from service.runtime import Runtime, ServedBundle
+from service.settings import ANONYMOUS
 
 if TYPE_CHECKING:
     from service.engine.permits import Permit
@@ -49,7 +50,7 @@ class Options:
     """
 
     request_id: str
-    key_id: str = "anonymous"
+    key_id: str = ANONYMOUS
     false_positive_rate: float | None = None
     priority: Priority = Priority.NORMAL
     seconds: float | None = None

@@ -2,8 +2,8 @@
 
 from fastapi import Request
 
-from service.rest.guards.keys import ANONYMOUS
 from service.runtime import Runtime
+from service.settings import ANONYMOUS
 
 
 def key_id_of(request: Request) -> str:
@@ -14,5 +14,4 @@ def key_id_of(request: Request) -> str:
 def owner_of_request(request: Request) -> str | None:
     """The key that owns what the request makes and sees; None, which is everybody, where the server has no keys."""
     runtime: Runtime = request.app.state.runtime
-    settings = runtime.settings
-    return None if settings.keys is None and settings.keys_file is None else key_id_of(request)
+    return key_id_of(request) if runtime.settings.needs_keys else None

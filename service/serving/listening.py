@@ -28,7 +28,7 @@ def open_socket(settings: ServeSettings) -> socket.socket:
         raise InputError(
             f"there is no address {settings.host!r} to listen on; give --host one of this machine"
         ) from None
-    if not is_guarded(settings) and not ipaddress.ip_address(address[0]).is_loopback:
+    if not settings.needs_keys and not ipaddress.ip_address(address[0]).is_loopback:
         raise InputError(
             f"{settings.host} can be reached from other machines, and without keys anybody could ask; "
             "write ID:KEY lines into a file and name it with --keys-file, or listen on 127.0.0.1"
@@ -42,11 +42,6 @@ def open_socket(settings: ServeSettings) -> socket.socket:
         reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror
         raise InputError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from None
     return listener
-
-
-def is_guarded(settings: ServeSettings) -> bool:
-    """Whether requests need keys."""
-    return settings.keys is not None or settings.keys_file is not None
 
 
 def address_of(listener: socket.socket, settings: ServeSettings) -> str:

@@ -22,7 +22,7 @@ from service.rest.app import create_app
 from service.rest.guards.connections import ConnectionLimits, guarded_protocol
 from service.runtime import Runtime
 from service.serving.flags import unknown_variables
-from service.serving.listening import address_of, connections_for, is_guarded
+from service.serving.listening import address_of, connections_for
 from service.serving.served_bundles import open_served
 from service.serving.stopping import EXIT_CUT_SHORT, Server
 from service.settings import ServeSettings
@@ -118,9 +118,9 @@ def _announce(runtime: Runtime, listener: socket.socket) -> None:
     """Say where the server listens: a line for people on stdout, and one for machines in the log."""
     address = address_of(listener, runtime.settings)
     names = ", ".join(runtime.bundles)
-    open_to = "whoever has a key" if is_guarded(runtime.settings) else "this machine alone, as there are no keys"
+    open_to = "whoever has a key" if runtime.settings.needs_keys else "this machine alone, as there are no keys"
     with contextlib.suppress(OSError):
         typer.echo(f"Isthmus serves {names} on {address} to {open_to}")
     host, port = listener.getsockname()[:2]
-    fields = {"address": address, "host": host, "port": port, "is_guarded": is_guarded(runtime.settings)}
+    fields = {"address": address, "host": host, "port": port, "is_guarded": runtime.settings.needs_keys}
     logger.info("listening", extra=fields | {"bundles": list(runtime.bundles)})

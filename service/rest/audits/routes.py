@@ -7,10 +7,9 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ValidationError
-from starlette.requests import ClientDisconnect
 
 from service.audits.store import Audit
-from service.errors import ClientGoneError, InputError, NotFoundError, UnsupportedMediaError
+from service.errors import InputError, NotFoundError, UnsupportedMediaError
 from service.rest.audits.schemas import AuditDescription, AuditList, AuditOptions, FolderBody, describe_audit
 from service.rest.audits.uploads import FIELD, receive_archive
 from service.rest.guards.bodies import ARCHIVES, FORM
@@ -155,10 +154,7 @@ async def delete_audit(request: Request, audit_id: AuditId) -> Response:
 
 async def _begin_folder(request: Request, query: AuditOptions) -> Audit:
     runtime: Runtime = request.app.state.runtime
-    try:
-        data = await request.body()
-    except ClientDisconnect as error:
-        raise ClientGoneError("the client left before its body had come") from error
+    data = await request.body()
     content = await asyncio.to_thread(parse_json, data, runtime.settings.json_depth)
     if not isinstance(content, dict):
         raise InputError("the body is a JSON object with a folder; see /docs")

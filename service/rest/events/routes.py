@@ -8,9 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from starlette.requests import ClientDisconnect
 
-from service.errors import ClientGoneError
 from service.observability import context
 from service.rest.events.cloud_events import STRUCTURED, CloudEvent, read_event
 from service.rest.events.images import images_of, limits_of
@@ -76,10 +74,7 @@ async def receive_event(request: Request, bundle: str | None = None) -> Response
     service, or the default.
     """
     runtime: Runtime = request.app.state.runtime
-    try:
-        body = await request.body()
-    except ClientDisconnect as error:
-        raise ClientGoneError("the client left before its event had come") from error
+    body = await request.body()
     headers = dict(request.headers)
     served = None if bundle is None else runtime.bundle(bundle)
     queued = await asyncio.wrap_future(

@@ -10,14 +10,13 @@ from fastapi import APIRouter, Request, Response
 from PIL import Image
 from pydantic import ValidationError
 from starlette.concurrency import iterate_in_threadpool
-from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 from torch import Tensor
 
 from detector.types import to_pixels, to_stored
 from detector.verdict import Decision
 from service.audits.feedback_store import Feedback
-from service.errors import ClientGoneError, InputError, NotFoundError
+from service.errors import InputError, NotFoundError
 from service.images import DecodingLimits, decode, pixel_digest
 from service.observability.memory import RememberedVerdict
 from service.rest.audits.schemas import FeedbackBody, FeedbackDescription, describe_feedback
@@ -52,10 +51,7 @@ async def give_feedback(request: Request) -> Response:
     Only verdicts that the server still remembers can be named, and only by the key that asked for them.
     """
     runtime: Runtime = request.app.state.runtime
-    try:
-        data = await request.body()
-    except ClientDisconnect as error:
-        raise ClientGoneError("the client left before its body had come") from error
+    data = await request.body()
     feedback, labels = await _decoded(runtime, lambda: _understood(runtime, data, key_id_of(request)))
     await asyncio.to_thread(runtime.audits.feedback.add, feedback)
     description = describe_feedback(feedback, labels)

@@ -8,8 +8,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.rest.failures import RefusedError
 from service.rest.guards.headers import single
-from service.rest.guards.keys import ANONYMOUS, KeyRing
+from service.rest.guards.keys import KeyRing
 from service.rest.guards.paths import HEALTH_PATHS
+from service.settings import ANONYMOUS
 
 # Two headers, and Basic first: browsers know no other, and some read a single line as one challenge.
 CHALLENGES = (

@@ -24,7 +24,7 @@ HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?)(
 def allowed_hosts(settings: ServeSettings) -> frozenset[str] | None:
     """Names to answer to; None for any. Without keys loopback names are always among them, and are all by default."""
     named = frozenset(host.lower() for host in settings.allowed_hosts)
-    if settings.keys is not None or settings.keys_file is not None:
+    if settings.needs_keys:
         return named or None
     return named | LOOPBACK_NAMES | {_as_in_a_header(settings.host)}
 

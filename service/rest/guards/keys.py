@@ -16,10 +16,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from service.errors import InputError
-from service.settings import ServeSettings
-
-ANONYMOUS = "anonymous"
-"""Whoever asks where no keys are needed."""
+from service.settings import ANONYMOUS, ServeSettings
 
 SHORTEST_KEY = 16
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -87,9 +84,7 @@ class KeyRing:
         Raises:
             InputError: see `__init__`.
         """
-        if settings.keys is None and settings.keys_file is None:
-            return None
-        return cls(settings.keys, settings.keys_file)
+        return cls(settings.keys, settings.keys_file) if settings.needs_keys else None
 
     def owner_of(self, key: bytes) -> str | None:
         """The id of a key; None where it is nobody's."""

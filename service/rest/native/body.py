@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from service.engine.waiting import answered
-from service.errors import ClientGoneError, InputError, UnsupportedMediaError
+from service.errors import InputError, UnsupportedMediaError
 from service.rest.disconnects import client_gone
 from service.rest.guards.json_body import parse_json
 from service.rest.native.forms import Form, parse_form
@@ -46,16 +46,13 @@ async def read_detection(request: Request, query: DetectOptions, runtime: Runtim
     Raises:
         UnsupportedMediaError: it comes in another form.
         InputError, TooLargeError: it is damaged, holds no image or too many, or an option is unknown or given twice.
-        ClientGoneError: the client left while it was being read or taken apart.
+        ClientDisconnect, ClientGoneError: the client left while it was being read or taken apart.
         DeadlineError: no thread had time for it.
     """
     content_type = request.headers.get("content-type", "")
     # Refused before it is read.
     media = media_type(content_type)
-    try:
-        body = await request.body()
-    except ClientDisconnect as error:
-        raise ClientGoneError("the client left before its body had come") from error
+    body = await request.body()
     arguments = (media, content_type, body, query, runtime.settings)
     if len(body) <= INLINE_BYTES or is_image(media):
         return take_apart(*arguments)

@@ -1,16 +1,10 @@
 """Taking a multipart form apart that lies in memory, without temporary files."""
 
 import dataclasses
-from typing import TYPE_CHECKING
-
-from python_multipart import MultipartParser
-from python_multipart.exceptions import FormParserError
-from python_multipart.multipart import parse_options_header
+from collections.abc import Mapping
 
 from service.errors import InputError, TooLargeError
-
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
+from service.rest.multipart import FormReader, boundary_of
 
 MOST_FIELDS = 16
 LONGEST_FIELD = 4096
@@ -39,20 +33,11 @@ def parse_form(content_type: str, body: bytes, *, most_files: int) -> Form:
         InputError: it is damaged or cut off, or a field comes twice.
         TooLargeError: it has more files or fields than are taken.
     """
-    _, parameters = parse_options_header(content_type)
-    boundary = parameters.get(b"boundary")
-    if not boundary:
-        raise InputError("the Content-Type of the form names no boundary; let your client write that header")
+    boundary = boundary_of(content_type)
     _check_boundaries(body, b"--" + boundary, most_files + MOST_FIELDS + 1)
-    reader = _Reader(most_files)
-    try:
-        parser = MultipartParser(boundary, reader.callbacks())
-        parser.write(body)
-        parser.finalize()
-    except FormParserError as error:
-        raise InputError(f"the form is damaged ({' '.join(str(error).split())[:200]}); send it again whole") from error
-    if not reader.is_ended:
-        raise InputError("the form is cut off: its last boundary is missing; send it again whole")
+    reader = _Reader(boundary, most_files)
+    reader.read(body)
+    reader.finish()
     return Form(files=reader.files, fields=reader.fields)
 
 
@@ -71,62 +56,31 @@ def _check_boundaries(body: bytes, boundary: bytes, most: int) -> None:
         at = body.find(boundary, at)
 
 
-class _Reader:
-    """Hears what the parser finds."""
+class _Reader(FormReader):
+    """Keeps every part."""
 
-    def __init__(self, most_files: int) -> None:
+    def __init__(self, boundary: bytes, most_files: int) -> None:
+        super().__init__(boundary)
         self.files: list[tuple[str, str, bytes]] = []
         self.fields: dict[str, str] = {}
-        self.is_ended = False
         self._most_files = most_files
-        self._begin()
-
-    def callbacks(self) -> "MultipartCallbacks":
-        return {
-            "on_part_begin": self._begin,
-            "on_header_field": self._header_name,
-            "on_header_value": self._header_value,
-            "on_header_end": self._header_end,
-            "on_headers_finished": self._headers_finished,
-            "on_part_data": self._data,
-            "on_part_end": self._part_end,
-            "on_end": self._end,
-        }
-
-    def _begin(self) -> None:
-        self._name = self._value = b""
-        self._disposition: bytes | None = None
-        self._field = ""
-        self._file_name: str | None = None
         self._pieces: list[bytes] = []
 
-    def _header_name(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def _header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _header_end(self) -> None:
-        if self._name.lower() == b"content-disposition":
-            self._disposition = self._value
-        self._name = self._value = b""
-
-    def _headers_finished(self) -> None:
-        _, options = parse_options_header(self._disposition)
+    def part_begins(self, options: Mapping[bytes, bytes]) -> None:
         if b"name" not in options:
             raise InputError("a part of the form names no field; give each a Content-Disposition with a name")
         self._field = _text(options[b"name"])
-        if b"filename" in options:
-            self._file_name = _text(options[b"filename"])
+        self._file_name = _text(options[b"filename"]) if b"filename" in options else None
+        if self._file_name is not None:
             if len(self.files) == self._most_files:
                 raise TooLargeError(f"the form has more than {self._most_files} files; send several requests")
         elif len(self.fields) == MOST_FIELDS:
             raise TooLargeError(f"the form has more than {MOST_FIELDS} fields besides its files; leave some out")
 
-    def _data(self, data: bytes, start: int, end: int) -> None:
-        self._pieces.append(data[start:end])
+    def part_goes_on(self, data: bytes) -> None:
+        self._pieces.append(data)
 
-    def _part_end(self) -> None:
+    def part_ends(self) -> None:
         content = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces = []
         if self._file_name is not None:
@@ -140,9 +94,6 @@ class _Reader:
         if self._field in self.fields:
             raise InputError(f"the field {self._field[:100]!r} comes twice; give it once")
         self.fields[self._field] = _text(content)
-
-    def _end(self) -> None:
-        self.is_ended = True
 
 
 def _text(data: bytes) -> str:
