@@ -11,15 +11,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
+import httpx
 import pytest
 import uvicorn
 from fastapi import Body, FastAPI, Request
 
+from service.bundles import ClassifierChoice, open_detector
 from service.errors import EngineError, OverloadedError
 from service.rest.failures import HANDLERS
 from service.rest.guards.connections import ConnectionLimits, guarded_protocol
 from service.rest.guards.request_ids import RequestIds
 from service.rest.guards.stack import guards
+from service.runtime import ServedBundle
 from service.settings import ServeSettings
 
 STALL = None
@@ -232,3 +235,41 @@ def served() -> Iterator[Callable[..., Served]]:
         server.should_exit = server.force_exit = True
         thread.join(5)
         assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def digits() -> ServedBundle:
+    opened = open_detector("digits", false_positive_rate=0.05, choice=ClassifierChoice(device="cpu"))
+    return ServedBundle(
+        name="digits",
+        digest="d" * 64,
+        detector=opened.detector,
+        preprocessing=opened.preprocessing,
+        labels=opened.labels,
+    )
+
+
+class InProcess:
+    """Sends single requests to an application in this process, as a client does that knows what HTTP is."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("POST", path, **options)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(send())
+
+
+@pytest.fixture
+def in_process() -> Callable[[FastAPI], InProcess]:
+    return InProcess

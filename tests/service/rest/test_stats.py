@@ -1,7 +1,5 @@
-import asyncio
 from types import SimpleNamespace
 
-import httpx
 import torch
 from fastapi import FastAPI
 
@@ -24,16 +22,8 @@ def make_app() -> FastAPI:
     return app
 
 
-def ask(app: FastAPI, path: str) -> httpx.Response:
-    async def get() -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client:
-            return await client.get(path)
-
-    return asyncio.run(get())
-
-
-def test_a_server_that_did_nothing_yet_says_so():
-    answer = ask(make_app(), "/v1/stats").json()
+def test_a_server_that_did_nothing_yet_says_so(in_process):
+    answer = in_process(make_app()).get("/v1/stats").json()
     assert answer["images_per_second"] == 0
     assert answer["verdicts"] == {"clean": 0, "adversarial": 0, "undecided": 0}
     assert answer["latency_seconds"] == {"p50": None, "p99": None}
@@ -42,7 +32,7 @@ def test_a_server_that_did_nothing_yet_says_so():
     assert answer["drift"]["toy"]["is_alarmed"] is False
 
 
-def test_the_example_is_an_answer():
+def test_the_example_is_an_answer(in_process):
     example = Stats.model_config["json_schema_extra"]["example"]
     assert Stats.model_validate(example).model_dump() == example
-    assert set(example) == set(ask(make_app(), "/v1/stats").json())
+    assert set(example) == set(in_process(make_app()).get("/v1/stats").json())

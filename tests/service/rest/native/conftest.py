@@ -7,7 +7,6 @@ import io
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 import torch
@@ -15,7 +14,6 @@ from fastapi import FastAPI
 from PIL import Image
 
 from detector.verdict import Decision, Outcome, Verdict
-from service.bundles import ClassifierChoice, open_detector
 from service.engine.permits import Permit, Permits
 from service.engine.work import Answer, Ask, Pending
 from service.rest.docs import routes as docs
@@ -101,18 +99,6 @@ class Hearing:
         self.heard.append(told)
 
 
-@pytest.fixture(scope="session")
-def digits() -> ServedBundle:
-    opened = open_detector("digits", false_positive_rate=0.05, choice=ClassifierChoice(device="cpu"))
-    return ServedBundle(
-        name="digits",
-        digest="d" * 64,
-        detector=opened.detector,
-        preprocessing=opened.preprocessing,
-        labels=opened.labels,
-    )
-
-
 @pytest.fixture
 def decoders() -> Iterator[concurrent.futures.ThreadPoolExecutor]:
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
@@ -147,34 +133,13 @@ def make_app() -> Callable[[Runtime], FastAPI]:
     return make
 
 
-class Caller:
-    """Sends single requests to an application in this process."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-
-    def get(self, path: str, **options: Any) -> httpx.Response:
-        return self.request("GET", path, **options)
-
-    def post(self, path: str, **options: Any) -> httpx.Response:
-        return self.request("POST", path, **options)
-
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self._app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(send())
+@pytest.fixture
+def make_client(make_app: Callable[[Runtime], FastAPI], in_process: Any) -> Callable[[Runtime], Any]:
+    return lambda runtime: in_process(make_app(runtime))
 
 
 @pytest.fixture
-def make_client(make_app: Callable[[Runtime], FastAPI]) -> Callable[[Runtime], Caller]:
-    return lambda runtime: Caller(make_app(runtime))
-
-
-@pytest.fixture
-def client(runtime: Runtime, make_client: Callable[[Runtime], Caller]) -> Caller:
+def client(runtime: Runtime, make_client: Callable[[Runtime], Any]) -> Any:
     return make_client(runtime)
 
 

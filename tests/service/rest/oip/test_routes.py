@@ -1,19 +1,16 @@
 """The routes of the Open Inference Protocol on an engine that answers at once, or fails as it is told."""
 
-import asyncio
 import concurrent.futures
 import json
 import types
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from fastapi import FastAPI
 
 from detector.types import to_pixels
-from service.bundles import ClassifierChoice, open_detector
 from service.engine.permits import Permits
 from service.engine.work import Answer, Ask, EngineState, Pending, Priority
 from service.errors import EngineError
@@ -24,28 +21,6 @@ from service.runtime import Runtime, ServedBundle
 from service.settings import ServeSettings
 
 IMAGE = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [EXAMPLE_IMAGE]}
-
-
-class InProcess:
-    """Asks an application without a socket."""
-
-    def __init__(self, app: FastAPI) -> None:
-        self._app = app
-
-    @property
-    def runtime(self) -> Runtime:
-        runtime: Runtime = self._app.state.runtime
-        return runtime
-
-    def get(self, path: str) -> httpx.Response:
-        return asyncio.run(self._ask("GET", path))
-
-    def post(self, path: str, **body: Any) -> httpx.Response:
-        return asyncio.run(self._ask("POST", path, **body))
-
-    async def _ask(self, method: str, path: str, **body: Any) -> httpx.Response:
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(self._app), base_url="http://server") as client:
-            return await client.request(method, path, **body)
 
 
 class InstantEngine:
@@ -77,54 +52,42 @@ class InstantEngine:
         return pending
 
 
-@pytest.fixture(scope="module")
-def bundle() -> ServedBundle:
-    opened = open_detector("digits", false_positive_rate=0.05, choice=ClassifierChoice(device="cpu"))
-    return ServedBundle(
-        name="digits",
-        digest="d" * 64,
-        detector=opened.detector,
-        preprocessing=opened.preprocessing,
-        labels=opened.labels,
-    )
+@pytest.fixture
+def engine(digits: ServedBundle) -> InstantEngine:
+    return InstantEngine(digits.detector)
 
 
 @pytest.fixture
-def engine(bundle: ServedBundle) -> InstantEngine:
-    return InstantEngine(bundle.detector)
-
-
-@pytest.fixture
-def client(bundle: ServedBundle, engine: InstantEngine) -> Iterator[InProcess]:
+def client(digits: ServedBundle, engine: InstantEngine, in_process: Any) -> Iterator[Any]:
     app = FastAPI(exception_handlers=dict(HANDLERS))
     app.include_router(oip.router)
     app.add_middleware(Failures)
     with concurrent.futures.ThreadPoolExecutor(1) as decoders:
         app.state.runtime = Runtime(
             settings=ServeSettings(files=8),
-            bundles={"digits": bundle},
+            bundles={"digits": digits},
             engine=engine,
             decoders=decoders,
             observability=types.SimpleNamespace(judged=lambda **_: None),
             audits=None,
         )
-        yield InProcess(app)
+        yield in_process(app)
 
 
-def infer(client: InProcess, **changes: Any) -> Any:
+def infer(client: Any, **changes: Any) -> Any:
     return client.post("/v2/models/digits/infer", content=json.dumps({"inputs": [IMAGE], **changes}))
 
 
-def test_an_answer_has_every_output_and_the_requests_id(client: InProcess, bundle: ServedBundle) -> None:
+def test_an_answer_has_every_output_and_the_requests_id(client: Any, digits: ServedBundle) -> None:
     answer = infer(client, id="\ud800 é")
     assert answer.status_code == 200
     body = answer.json()
     assert (body["model_name"], body["model_version"], body["id"]) == ("digits", "1", "\ud800 é")
-    assert body["parameters"] == {"bundle_digest": bundle.digest, "false_positive_rate": 0.05}
+    assert body["parameters"] == {"bundle_digest": digits.digest, "false_positive_rate": 0.05}
     assert [(output["name"], output["shape"]) for output in body["outputs"]] == [(name, [1]) for name in oip.OUTPUTS]
 
 
-def test_options_reach_the_engine(client: InProcess, engine: InstantEngine) -> None:
+def test_options_reach_the_engine(client: Any, engine: InstantEngine) -> None:
     parameters = {"priority": 7, "false_positive_rate": 0.2}
     answer = infer(client, parameters=parameters)
     assert answer.json()["parameters"]["false_positive_rate"] == 0.2
@@ -132,7 +95,7 @@ def test_options_reach_the_engine(client: InProcess, engine: InstantEngine) -> N
     assert (ask.priority, ask.false_positive_rate) == (Priority.LOW, 0.2)
 
 
-def test_raw_outputs_stand_behind_the_length_that_the_header_says(client: InProcess) -> None:
+def test_raw_outputs_stand_behind_the_length_that_the_header_says(client: Any) -> None:
     answer = infer(client, outputs=[{"name": "label", "parameters": {"binary_data": True}}])
     assert answer.headers["content-type"] == "application/octet-stream"
     length = int(answer.headers["Inference-Header-Content-Length"])
@@ -141,7 +104,7 @@ def test_raw_outputs_stand_behind_the_length_that_the_header_says(client: InProc
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-def test_long_answers_are_compressed_for_who_takes_it(client: InProcess, coding: str) -> None:
+def test_long_answers_are_compressed_for_who_takes_it(client: Any, coding: str) -> None:
     images = {**IMAGE, "shape": [8], "data": [EXAMPLE_IMAGE] * 8}
     plain = client.post("/v2/models/digits/infer", json={"inputs": [images]}, headers={"Accept-Encoding": "identity"})
     answer = client.post("/v2/models/digits/infer", json={"inputs": [images]}, headers={"Accept-Encoding": coding})
@@ -150,11 +113,11 @@ def test_long_answers_are_compressed_for_who_takes_it(client: InProcess, coding:
     assert "content-encoding" not in plain.headers
 
 
-def test_a_long_body_is_taken_apart_in_the_decoding_threads_and_answered_alike(client: InProcess) -> None:
+def test_a_long_body_is_taken_apart_in_the_decoding_threads_and_answered_alike(client: Any) -> None:
     assert infer(client, ballast="x" * oip.READ_AT_ONCE).json() == infer(client).json()
 
 
-def test_what_cannot_be_judged_is_adversarial_and_without_numbers(client: InProcess) -> None:
+def test_what_cannot_be_judged_is_adversarial_and_without_numbers(client: Any) -> None:
     raw = np.full((1, 1, 8, 8), np.nan, "<f4").tobytes()
     tensor = {"name": "pixels", "shape": [1, 1, 8, 8], "datatype": "FP32", "parameters": {"binary_data_size": len(raw)}}
     text = json.dumps({"inputs": [tensor]}).encode()
@@ -166,32 +129,32 @@ def test_what_cannot_be_judged_is_adversarial_and_without_numbers(client: InProc
     assert outputs["p_value"] == outputs["instance_score"] == [None]
 
 
-def test_an_undecodable_image_is_an_error_of_the_whole_request(client: InProcess) -> None:
+def test_an_undecodable_image_is_an_error_of_the_whole_request(client: Any) -> None:
     images = {**IMAGE, "shape": [2], "data": [EXAMPLE_IMAGE, "aGk="]}
     answer = infer(client, inputs=[images])
     assert answer.status_code == 400
     assert "element 1 of tensor 'image'" in answer.json()["error"]
 
 
-def test_pixels_outside_of_the_range_are_refused(client: InProcess) -> None:
+def test_pixels_outside_of_the_range_are_refused(client: Any) -> None:
     for value in (1.5, -0.1):
         tensor = {"name": "pixels", "shape": [1, 1, 8, 8], "datatype": "FP32", "data": [value] * 64}
         assert infer(client, inputs=[tensor]).status_code == 400
 
 
-def test_two_lengths_of_the_json_are_none(client: InProcess) -> None:
+def test_two_lengths_of_the_json_are_none(client: Any) -> None:
     headers = [("Inference-Header-Content-Length", "14"), ("Inference-Header-Content-Length", "13")]
     answer = client.post("/v2/models/digits/infer", content=b'{"inputs": []}', headers=headers)
     assert "Inference-Header-Content-Length" in answer.json()["error"]
 
 
-def test_too_many_images_are_too_large(client: InProcess, engine: InstantEngine) -> None:
+def test_too_many_images_are_too_large(client: Any, engine: InstantEngine) -> None:
     answer = infer(client, inputs=[{**IMAGE, "shape": [9], "data": [EXAMPLE_IMAGE] * 9}])
     assert answer.status_code == 413
     assert engine.asks == []
 
 
-def test_places_are_given_back_however_a_request_ends(client: InProcess, engine: InstantEngine) -> None:
+def test_places_are_given_back_however_a_request_ends(client: Any, engine: InstantEngine) -> None:
     infer(client)
     infer(client, inputs=[])
     engine.failure = EngineError("the device has failed")
@@ -200,14 +163,14 @@ def test_places_are_given_back_however_a_request_ends(client: InProcess, engine:
     assert engine.permits.n_taken == 0
 
 
-def test_without_a_free_place_nothing_is_read(client: InProcess, engine: InstantEngine) -> None:
+def test_without_a_free_place_nothing_is_read(client: Any, engine: InstantEngine) -> None:
     with engine.permits.take(8):
         answer = client.post("/v2/models/digits/infer", content=b"not even JSON")
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) >= 1
 
 
-def test_a_model_is_ready_while_the_engine_is(client: InProcess, engine: InstantEngine) -> None:
+def test_a_model_is_ready_while_the_engine_is(client: Any, engine: InstantEngine) -> None:
     for path in ("/v2/models/digits/ready", "/v2/models/digits/versions/1/ready"):
         assert client.get(path).json() == {"name": "digits", "ready": True}
     engine.state = EngineState.STARTING
@@ -216,14 +179,14 @@ def test_a_model_is_ready_while_the_engine_is(client: InProcess, engine: Instant
     assert "starting" in answer.json()["error"]
 
 
-def test_no_model_is_ready_once_the_server_was_told_to_stop(client: InProcess) -> None:
-    client.runtime.draining.set()
+def test_no_model_is_ready_once_the_server_was_told_to_stop(client: Any) -> None:
+    client.app.state.runtime.draining.set()
     answer = client.get("/v2/models/digits/ready")
     assert answer.status_code == 503
     assert "draining" in answer.json()["error"]
 
 
-def test_models_have_one_version(client: InProcess) -> None:
+def test_models_have_one_version(client: Any) -> None:
     assert client.get("/v2/models").json() == {"models": ["digits"]}
     assert client.get("/v2/models/digits/versions/1").json() == client.get("/v2/models/digits").json()
     for path in ("/v2/models/digits/versions/2", "/v2/models/digits/versions/1.0/ready"):
@@ -231,7 +194,7 @@ def test_models_have_one_version(client: InProcess) -> None:
         assert (answer.status_code, list(answer.json())) == (404, ["error"])
 
 
-def test_the_documented_examples_are_answered(client: InProcess) -> None:
+def test_the_documented_examples_are_answered(client: Any) -> None:
     body = client.get("/openapi.json").json()["paths"]["/v2/models/{model_name}/infer"]["post"]["requestBody"]
     [example] = body["content"]["application/json"]["schema"]["examples"]
     answer = client.post("/v2/models/digits/infer", json=example)
