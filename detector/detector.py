@@ -10,11 +10,13 @@ from torch import Generator, Tensor
 
 from detector.bundle import Bundle
 from detector.escalation import Escalator
+from detector.evidence import Evidence
 from detector.inspection import Inspection
-from detector.judging import Evidence, Judge
+from detector.judging import Judge
 from detector.passes import PIXELS_PER_PASS, images_per_pass
 from detector.second_looks import SecondLooks, Ticket
 from detector.second_opinion import EscalationSettings, SecondOpinion
+from detector.straight import MeasureStraight, StraightPaths
 from detector.types import Classifier, ImageError, Images, Labels, ProgressCallback, no_progress
 from detector.verdict import Verdict
 
@@ -42,6 +44,7 @@ class Detector:
         pixels_per_pass: bound on the size of a forward pass, which holds the paths of at least one image; memory
             follows it, not the number of images.
         auxiliary: the second network that the bundle was calibrated with, where it was.
+        measure_straight: another runtime's rendering of the straight paths of this very bundle; PyTorch's if not given.
 
     Raises:
         BundleError: the bundle belongs to another classifier, or to another auxiliary one.
@@ -55,6 +58,7 @@ class Detector:
         false_positive_rate: float = 0.05,
         pixels_per_pass: int = PIXELS_PER_PASS,
         auxiliary: Classifier | None = None,
+        measure_straight: MeasureStraight | None = None,
     ) -> None:
         bundle.check_classifier(classifier)
         bundle.check_auxiliary(auxiliary)
@@ -64,13 +68,9 @@ class Detector:
         self.bundle = bundle
         self.false_positive_rate = false_positive_rate
         self._pixels_per_pass = pixels_per_pass
-        self._profiler = bundle.profiler(classifier, auxiliary)
-        self._prototypes = bundle.prototypes.pixels().to(device)
-        self._prototype_profiles = bundle.prototype_profiles.to(device)
-        self._mixing = bundle.mixing.to(device)
-        # Modules move in place, and the bundle may serve detectors on other devices too.
-        self._head = copy.deepcopy(bundle.head).to(device)
-        self._judge = Judge(
+        self.straight_paths = StraightPaths.of(bundle, classifier, auxiliary)
+        self._measure_straight = measure_straight or self.straight_paths
+        self.judge = Judge(
             conformal=bundle.conformal,
             available=bundle.prototypes.available,
             claim_weights=bundle.claim_weights.to(device),
@@ -156,19 +156,13 @@ class Detector:
     @torch.no_grad()
     def straight(self, images: Images) -> Evidence:
         """The same without a second opinion: what the straight paths show."""
-        paths = self._profiler.measure(self._pixels(images), self._prototypes, self._mixing)
-        ends = self._prototype_profiles[paths.labels]
-        return Evidence(
-            paths=paths,
-            scores=self._head(paths.features),
-            profiles=torch.cat([paths.profiles, ends[:, :, None]], 2),
-        )
+        return self._measure_straight(self._pixels(images))
 
     def in_doubt(self, evidence: Evidence) -> Bool[Tensor, " image"]:
         """Which images are decided by a second opinion; none where the bundle has none."""
         if self._second_opinion is None:
             return torch.zeros_like(evidence.scores, dtype=torch.bool)
-        return self._second_opinion.is_doubtful(evidence.scores) & self._judge.is_decidable(evidence)
+        return self._second_opinion.is_doubtful(evidence.scores) & self.judge.is_decidable(evidence)
 
     def second_looks(self, images_per_step: int) -> SecondLooks | None:
         """Where images in doubt are searched, the paths of so many at once; nothing without a second opinion."""
@@ -186,7 +180,7 @@ class Detector:
 
     def verdicts(self, evidence: Evidence, false_positive_rates: Sequence[float]) -> list[Verdict]:
         """What follows from the evidence, one verdict an image, each at its own rate."""
-        return self._judge.verdicts(evidence, false_positive_rates)
+        return self.judge.verdicts(evidence, false_positive_rates)
 
     def joint(self, images: Images, labels: Labels, _generator: Generator | None = None) -> JointOutputs:
         """Logits, and the scores that the images would get if the classifier named these labels.
@@ -194,8 +188,9 @@ class Detector:
         Differentiable in the pixels where the classifier is, for attacks that know the detector: no cut-off hides a
         gradient. A second opinion is not asked.
         """
-        paths = self._profiler.measure_as(images, labels, self._prototypes, self._mixing)
-        return JointOutputs(logits=paths.logits, scores=self._head.passing_gradients(paths.features))
+        straight = self.straight_paths
+        paths = straight.profiler.measure_as(images, labels, straight.prototypes, straight.mixing)
+        return JointOutputs(logits=paths.logits, scores=straight.head.passing_gradients(paths.features))
 
     @property
     def joint_forward_equivalents(self) -> float:
@@ -213,12 +208,12 @@ class Detector:
     def _escalator(self, settings: EscalationSettings, images_per_step: int) -> Escalator:
         """With passes that grow and shrink as the steps do."""
         return Escalator(
-            profiler=self._profiler,
-            prototypes=self._prototypes,
-            mixing=self._mixing,
+            profiler=self.straight_paths.profiler,
+            prototypes=self.bundle.prototypes.pixels().to(self.classifier.device),
+            mixing=self.straight_paths.mixing,
             settings=settings,
             pixels_per_pass=max(1, self._pixels_per_pass * images_per_step // self.images_per_step),
-            paths_at_once=max(1, images_per_step * self._prototypes.shape[1]),
+            paths_at_once=max(1, images_per_step * self.bundle.prototypes.n_prototypes),
         )
 
     def _pixels(self, images: Images) -> Images:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from detector.judging import Evidence
+from detector.evidence import Evidence
 from detector.search.method import joined, rows_of
 from detector.second_looks import SecondLooks, Ticket
 from detector.types import Classifier, Images

@@ -2,36 +2,73 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from detector.conformal import ConformalScores
+from detector.evidence import Evidence
 from detector.paths import barrier_height
 from detector.profiles import PathEvidence
+from detector.types import Labels
 from detector.verdict import Decision, Outcome, Verdict
+
+NOTHING = -1
+"""Index of a prototype, where there are no paths."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What the detector knows about some images before it decides.
+class Ruling:
+    """What evidence comes to, whatever false-positive rate is asked for; the rows of images are independent.
 
     Attributes:
-        paths: what the paths show.
-        scores: log-odds of the head, shape (image,).
-        profiles: cross-entropy in nats from image to prototype, shape (image, prototype, waypoint), ends included.
+        labels: predicted ones.
+        scores, p_values: what is compared with the rate, `(1 + k) / (n + 1)`, and the score that it was made of.
+        suspects: the label, besides the predicted one, that has the strongest claim.
+        barriers, prototypes, profiles: of the lowest path: height in nats, index of its prototype among those of the
+            label, cross-entropy in nats at each waypoint; 0, `NOTHING` and 0 where there are no paths.
+        is_finite, is_available: whether everything is a number, and whether the label has prototypes. Where one of
+            them is false nothing can be decided, and only `labels` means something.
     """
 
-    paths: PathEvidence
+    labels: Labels
     scores: Float[Tensor, " image"]
-    profiles: Float[Tensor, "image prototype waypoint"]
+    p_values: Float64[Tensor, " image"]
+    suspects: Labels
+    barriers: Float[Tensor, " image"]
+    prototypes: Int64[Tensor, " image"]
+    profiles: Float[Tensor, "image waypoint"]
+    is_finite: Bool[Tensor, " image"]
+    is_available: Bool[Tensor, " image"]
 
     @property
-    def is_finite(self) -> Bool[Tensor, " image"]:
-        """Whether everything that a verdict reports is a number."""
-        parts = (self.scores[:, None], self.paths.logits, self.profiles.flatten(1))
-        return torch.cat(parts, 1).isfinite().all(1)
+    def is_decidable(self) -> Bool[Tensor, " image"]:
+        """Which images get a decision."""
+        return self.is_finite & self.is_available
+
+    def is_flagged(self, false_positive_rates: Float64[Tensor, " image"]) -> Bool[Tensor, " image"]:
+        """Which of the images that can be decided are adversarial, each at its own rate."""
+        return self.is_decidable & (self.p_values <= false_positive_rates)
+
+    def verdicts(self, false_positive_rates: Sequence[float]) -> list[Verdict]:
+        """One verdict an image, in order, each at its own rate.
+
+        Raises:
+            ValueError: there are not as many rates as images.
+        """
+        rates = torch.tensor(list(false_positive_rates), dtype=torch.float64)
+        if len(rates) != len(self.labels):
+            raise ValueError(f"{len(rates)} rates came for {len(self.labels)} images; give one an image")
+        on_cpu = {field.name: getattr(self, field.name).cpu() for field in dataclasses.fields(self)}
+        here = Ruling(**on_cpu)
+        columns = {name: values.tolist() for name, values in on_cpu.items()}
+        flagged = here.is_flagged(rates).tolist()
+        return [
+            _verdict({name: values[row] for name, values in columns.items()}, flagged[row], rate)
+            for row, rate in enumerate(false_positive_rates)
+        ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,47 +89,49 @@ class Judge:
         """Which images get a decision, unless a second opinion is no number."""
         return evidence.is_finite & self.available.to(evidence.paths.labels.device)[evidence.paths.labels]
 
+    def ruling(self, evidence: Evidence) -> Ruling:
+        """What the evidence comes to; made of operations on whole tensors alone, so that it can be exported."""
+        labels = evidence.paths.labels
+        barriers, prototypes, profiles = _lowest(evidence.profiles)
+        return Ruling(
+            labels=labels,
+            scores=evidence.scores,
+            p_values=self.conformal.p_values(evidence.scores),
+            suspects=suspected_labels(evidence.paths, self.claim_weights),
+            barriers=barriers,
+            prototypes=prototypes,
+            profiles=profiles,
+            is_finite=evidence.is_finite,
+            is_available=self.available.to(labels.device)[labels],
+        )
+
     def verdicts(self, evidence: Evidence, false_positive_rates: Sequence[float]) -> list[Verdict]:
         """One verdict an image, in order."""
-        p_values = self.conformal.p_values(evidence.scores).tolist()
-        suspects = suspected_labels(evidence.paths, self.claim_weights).tolist()
-        available = self.available.tolist()
-        scores, profiles = evidence.scores.tolist(), evidence.profiles.cpu()
-        is_finite = evidence.is_finite.tolist()
-        verdicts = []
-        for index, (label, rate) in enumerate(zip(evidence.paths.labels.tolist(), false_positive_rates, strict=True)):
-            if not is_finite[index]:
-                verdicts.append(_undecided(label, rate, Outcome.NON_FINITE))
-            elif not available[label]:
-                verdicts.append(_undecided(label, rate, Outcome.NO_PROTOTYPE))
-            else:
-                found = scores[index], p_values[index], suspects[index], profiles[index]
-                verdicts.append(_decided(label, rate, *found))
-        return verdicts
+        return self.ruling(evidence).verdicts(false_positive_rates)
 
 
-def suspected_labels(paths: PathEvidence, claim_weights: Float[Tensor, " claim"]) -> Tensor:
+def suspected_labels(paths: PathEvidence, claim_weights: Float[Tensor, " claim"]) -> Labels:
     """The label, besides the predicted one, whose claims weigh most; shape (image,)."""
     standing = paths.claims @ claim_weights
     return standing.scatter(1, paths.labels[:, None], -torch.inf).argmax(1)
 
 
-def _decided(
-    label: int, false_positive_rate: float, score: float, p_value: float, suspect: int, profiles: Tensor
-) -> Verdict:
-    is_flagged = p_value <= false_positive_rate
-    barrier, prototype, profile = _lowest(profiles)
+def _verdict(found: dict[str, Any], is_flagged: bool, false_positive_rate: float) -> Verdict:
+    if not found["is_finite"] or not found["is_available"]:
+        outcome = Outcome.NO_PROTOTYPE if found["is_finite"] else Outcome.NON_FINITE
+        return _undecided(found["labels"], false_positive_rate, outcome)
+    has_paths = found["prototypes"] != NOTHING
     return Verdict(
         decision=Decision.ADVERSARIAL if is_flagged else Decision.CLEAN,
-        label=label,
-        score=score,
-        p_value=p_value,
+        label=found["labels"],
+        score=found["scores"],
+        p_value=found["p_values"],
         false_positive_rate=false_positive_rate,
-        barrier=barrier,
-        prototype=prototype,
-        suspected_label=suspect if is_flagged else None,
+        barrier=found["barriers"] if has_paths else None,
+        prototype=found["prototypes"] if has_paths else None,
+        suspected_label=found["suspects"] if is_flagged else None,
         outcome=Outcome.DECIDED,
-        profile=tuple(profile),
+        profile=tuple(found["profiles"]) if has_paths else (),
     )
 
 
@@ -111,10 +150,16 @@ def _undecided(label: int, false_positive_rate: float, outcome: Outcome) -> Verd
     )
 
 
-def _lowest(profiles: Float[Tensor, "prototype waypoint"]) -> tuple[float | None, int | None, Sequence[float]]:
-    """Barrier, index and profile of the lowest path; nothing where there are no paths."""
-    if len(profiles) == 0:
-        return None, None, ()
-    barriers = barrier_height(profiles)
-    prototype = int(barriers.argmin())
-    return float(barriers[prototype]), prototype, profiles[prototype].tolist()
+def _lowest(
+    profiles: Float[Tensor, "image prototype waypoint"],
+) -> tuple[Float[Tensor, " image"], Int64[Tensor, " image"], Float[Tensor, "image waypoint"]]:
+    """Barrier, index and profile of the lowest path of each image, the first of those equally low."""
+    n_images, n_prototypes, n_waypoints = profiles.shape
+    if n_prototypes == 0:
+        first = profiles.new_zeros(n_images)
+        return first, torch.full_like(first, NOTHING, dtype=torch.int64), profiles.new_zeros(n_images, n_waypoints)
+    barriers = barrier_height(profiles.flatten(0, 1)).view(n_images, n_prototypes)
+    prototypes = barriers.argmin(1)
+    rows = prototypes[:, None]
+    chosen = profiles.gather(1, rows[:, :, None].expand(-1, 1, n_waypoints))[:, 0]
+    return barriers.gather(1, rows)[:, 0], prototypes, chosen

@@ -22,7 +22,7 @@ from detector.potentials import (
     margin,
 )
 from detector.smoothing import Smoothing, smoothed
-from detector.types import Classifier, Images, Labels, Outputs
+from detector.types import Classifier, Images, Labels, Outputs, Prototypes, chosen_pixels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,7 +98,7 @@ class PathProfiler:
     def measure(
         self,
         images: Images,
-        prototypes: Float[Tensor, "label prototype channel height width"],
+        prototypes: Prototypes,
         mixing: Float[Tensor, " waypoint"],
     ) -> PathEvidence:
         """Classify the images, draw the straight paths of their predicted labels, measure along them.
@@ -113,7 +113,7 @@ class PathProfiler:
         self,
         images: Images,
         labels: Labels,
-        prototypes: Float[Tensor, "label prototype channel height width"],
+        prototypes: Prototypes,
         mixing: Float[Tensor, " waypoint"],
     ) -> PathEvidence:
         """The same evidence, had the classifier named these labels."""
@@ -123,9 +123,9 @@ class PathProfiler:
         self, images: Images, outputs: Outputs, labels: Labels, prototypes: Tensor, mixing: Tensor
     ) -> PathEvidence:
         waypoints = straight_paths(
-            images.repeat_interleave(prototypes.shape[1], 0), prototypes[labels].flatten(0, 1), mixing
+            images.repeat_interleave(prototypes.shape[1], 0), chosen_pixels(prototypes, labels).flatten(0, 1), mixing
         )
-        paths = waypoints.view(len(images), prototypes.shape[1], *waypoints.shape[1:])
+        paths = waypoints.view(images.shape[0], prototypes.shape[1], *waypoints.shape[1:])
         return self._completed(self._along(self._start(outputs, labels), paths), images, paths)
 
     def measure_paths(
@@ -197,7 +197,7 @@ class PathProfiler:
     def features(
         self,
         images: Images,
-        prototypes: Float[Tensor, "label prototype channel height width"],
+        prototypes: Prototypes,
         mixing: Float[Tensor, " waypoint"],
     ) -> Float[Tensor, "image feature"]:
         """What the head judges, for any number of images, one forward pass after the other."""

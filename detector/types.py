@@ -31,6 +31,11 @@ Profile = Float[Tensor, "path waypoint"]
 StoredImages = UInt8[Tensor, "image channel height width"]
 """Pixels as files hold them, 0 to 255; `to_pixels` makes `Images` of them."""
 
+Prototypes = (
+    Float[Tensor, "label prototype channel height width"] | UInt8[Tensor, "label prototype channel height width"]
+)
+"""Those of every label: pixels in [0, 1], or as files store them, which takes a quarter of the memory."""
+
 ProgressCallback = Callable[[str, int, int], None]
 """Called with (what is being done, steps done, steps in all)."""
 
@@ -92,6 +97,16 @@ class LabelledImages:
 def to_pixels(images: StoredImages, device: torch.device | None = None) -> Images:
     """Bytes 0 to 255 as pixels in [0, 1]."""
     return images.to(device=device, dtype=torch.float32) / 255
+
+
+def chosen_pixels(images: Tensor, rows: Tensor) -> Tensor:
+    """The images in these rows with pixels in [0, 1]; stored ones are converted only then, being a quarter as large.
+
+    Args:
+        images: of any shape, pixels in [0, 1] or, as files hold them, bytes.
+    """
+    chosen = images[rows]
+    return chosen if chosen.is_floating_point() else chosen.float() / 255
 
 
 def to_stored(pixels: Float[Tensor, "*shape"]) -> UInt8[Tensor, "*shape"]:

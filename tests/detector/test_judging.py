@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from detector.conformal import ConformalScores
-from detector.judging import Evidence, Judge
+from detector.evidence import Evidence
+from detector.judging import Judge
 from detector.profiles import PathEvidence
 from detector.verdict import Decision, Outcome
 
@@ -54,5 +55,5 @@ def test_the_lowest_of_the_paths_is_reported() -> None:
 
 
 def test_every_image_needs_a_rate() -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError, match="1 rates came for 2 images"):
         JUDGE.verdicts(evidence([1.0, 2.0], [0, 0]), [0.1])
