@@ -15,14 +15,16 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from detector.bundle_record import RECORD_FILE, BundleRecord, EscalationRecord, is_bundle, read_record
+from detector.bundle_record import RECORD_FILE, BundleRecord, is_bundle, read_record
 from detector.conformal import ConformalScores
 from detector.files import replace_folder_atomically
-from detector.head import Head
-from detector.potentials import LabelGaussians
+from detector.gaussians_at_rest import gaussian_tensors, gaussians_from
+from detector.heads_at_rest import head_from, second_opinion_from
+from detector.potentials import Gaussians
 from detector.profiles import Auxiliary, PathProfiler
 from detector.prototypes.prototype_set import PrototypeSet
-from detector.second_opinion import EscalationSettings, SecondOpinion
+from detector.scorer import Scorer
+from detector.second_opinion import SecondOpinion
 from detector.types import BundleError, Classifier
 
 TENSOR_FILE = "tensors.safetensors"
@@ -51,14 +53,14 @@ class Bundle:
         record: BundleRecord,
         prototypes: PrototypeSet,
         mixing: Tensor,
-        gaussians: Mapping[str, LabelGaussians],
-        head: Head,
+        gaussians: Mapping[str, Gaussians],
+        head: Scorer,
         claim_weights: Tensor,
         conformal: ConformalScores,
         prototype_profiles: Tensor,
         used_images: Tensor,
         second_opinion: SecondOpinion | None = None,
-        auxiliary_gaussians: Mapping[str, LabelGaussians] | None = None,
+        auxiliary_gaussians: Mapping[str, Gaussians] | None = None,
     ) -> None:
         self.record = record
         self.prototypes = prototypes
@@ -167,10 +169,7 @@ class Bundle:
         if self.second_opinion is not None:
             second = self.second_opinion.head.state_dict()
             tensors |= {f"second_head.{name}": tensor for name, tensor in second.items()}
-        for name, gaussians in self.gaussians.items():
-            tensors |= {f"means.{name}": gaussians.means, f"whitening.{name}": gaussians.whitening}
-        for name, gaussians in self.auxiliary_gaussians.items():
-            tensors |= {f"auxiliary_means.{name}": gaussians.means, f"auxiliary_whitening.{name}": gaussians.whitening}
+        tensors |= gaussian_tensors(self.gaussians) | gaussian_tensors(self.auxiliary_gaussians, "auxiliary_")
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
     @classmethod
@@ -200,44 +199,17 @@ class Bundle:
                 kinds=record.prototype_kinds,
             ),
             mixing=tensors["mixing"],
-            gaussians=_gaussians_from(tensors, "", record.blocks),
-            head=_head_from(tensors, "head.", record.n_features, record.hidden),
+            gaussians=gaussians_from(tensors, record.blocks),
+            head=head_from(tensors, record),
             claim_weights=tensors["claim_weights"],
             conformal=ConformalScores(tensors["conformal.scores"]),
             prototype_profiles=tensors["prototypes.profiles"],
             used_images=tensors["used_images"],
-            second_opinion=_second_opinion_from(record.escalation, tensors),
-            auxiliary_gaussians=_gaussians_from(
-                tensors, "auxiliary_", () if record.auxiliary is None else record.auxiliary.blocks
+            second_opinion=second_opinion_from(tensors, record),
+            auxiliary_gaussians=gaussians_from(
+                tensors, () if record.auxiliary is None else record.auxiliary.blocks, "auxiliary_"
             ),
         )
-
-
-def _gaussians_from(tensors: Mapping[str, Tensor], prefix: str, blocks: tuple[str, ...]) -> dict[str, LabelGaussians]:
-    return {
-        name: LabelGaussians(means=tensors[f"{prefix}means.{name}"], whitening=tensors[f"{prefix}whitening.{name}"])
-        for name in blocks
-    }
-
-
-def _head_from(tensors: Mapping[str, Tensor], prefix: str, n_features: int, hidden: tuple[int, ...]) -> Head:
-    head = Head(n_features, hidden)
-    head.load_state_dict({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
-    return head.eval().requires_grad_(False)
-
-
-def _second_opinion_from(record: EscalationRecord | None, tensors: Mapping[str, Tensor]) -> SecondOpinion | None:
-    if record is None:
-        return None
-    settings = EscalationSettings(
-        method=record.method,
-        potential=record.potential,
-        budget=record.budget,
-        resolution=record.resolution,
-        doubt=record.doubt,
-    )
-    head = _head_from(tensors, "second_head.", record.n_features, record.hidden)
-    return SecondOpinion(settings=settings, band=record.band, head=head)
 
 
 def digest_rows(digests: list[bytes]) -> Tensor:

@@ -1,5 +1,6 @@
 """What is written down about a bundle, and how it is read back."""
 
+import enum
 import json
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,26 @@ from detector.search import MethodName, PotentialKind
 from detector.smoothing import Smoothing
 from detector.types import BundleError
 
-SCHEMA_VERSION = 3
-"""2: a second opinion may be there. 3: smoothed versions and an auxiliary classifier may be."""
+SCHEMA_VERSION = 4
+"""2: a second opinion may be there. 3: smoothed versions and an auxiliary classifier may be. 4: the head may
+have met clean images alone, or be two, and statistics may be of low rank."""
 RECORD_FILE = "bundle.json"
+
+
+class HeadKind(enum.StrEnum):
+    """What judges the evidence: a network fitted to proxies, a distance from what clean images show, or both."""
+
+    LEARNED = "learned"
+    TYPICALITY = "typicality"
+    JOINED = "joined"
+
+
+class ProxySource(enum.StrEnum):
+    """What the proxies were made with: the classifier's gradient, its logits alone; or there were none."""
+
+    GRADIENT = "gradient"
+    BLACK_BOX = "black-box"
+    NONE = "none"
 
 
 class EscalationRecord(BaseModel):
@@ -57,6 +75,9 @@ class BundleRecord(BaseModel):
         smoothings: smoothed versions of the image that are looked at too.
         escalation: None where straight paths decide alone.
         auxiliary: None where no second network is asked.
+        head: what judges the evidence of the straight paths.
+        proxies: what the proxies of the calibration were made with.
+        notes: what whoever uses the bundle should know about how it was made, a sentence each.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -82,6 +103,9 @@ class BundleRecord(BaseModel):
     smoothings: tuple[Smoothing, ...] = ()
     escalation: EscalationRecord | None = None
     auxiliary: AuxiliaryRecord | None = None
+    head: HeadKind = HeadKind.LEARNED
+    proxies: ProxySource = ProxySource.GRADIENT
+    notes: tuple[str, ...] = ()
 
 
 def is_bundle(folder: Path) -> bool:

@@ -14,10 +14,11 @@ from detector.evidence import Evidence
 from detector.inspection import Inspection
 from detector.judging import Judge
 from detector.passes import PIXELS_PER_PASS, images_per_pass
+from detector.profiles import PathProfiler
 from detector.second_looks import SecondLooks, Ticket
 from detector.second_opinion import EscalationSettings, SecondOpinion
 from detector.straight import MeasureStraight, StraightPaths
-from detector.types import Classifier, ImageError, Images, Labels, ProgressCallback, no_progress
+from detector.types import Classifier, DetectorError, ImageError, Images, Labels, ProgressCallback, no_progress
 from detector.verdict import Verdict
 
 
@@ -45,10 +46,13 @@ class Detector:
             follows it, not the number of images.
         auxiliary: the second network that the bundle was calibrated with, where it was.
         measure_straight: another runtime's rendering of the straight paths of this very bundle; PyTorch's if not given.
+        search_classifier: the same classifier in another runtime, differentiable in its pixels and on the same device,
+            with which a second opinion searches and looks at lower paths; `classifier` itself if not given.
 
     Raises:
         BundleError: the bundle belongs to another classifier, or to another auxiliary one.
         CalibrationError: the bundle's calibration images cannot support the rate.
+        DetectorError: the classifier and the one to search with are on two devices.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class Detector:
         pixels_per_pass: int = PIXELS_PER_PASS,
         auxiliary: Classifier | None = None,
         measure_straight: MeasureStraight | None = None,
+        search_classifier: Classifier | None = None,
     ) -> None:
         bundle.check_classifier(classifier)
         bundle.check_auxiliary(auxiliary)
@@ -70,6 +75,7 @@ class Detector:
         self._pixels_per_pass = pixels_per_pass
         self.straight_paths = StraightPaths.of(bundle, classifier, auxiliary)
         self._measure_straight = measure_straight or self.straight_paths
+        self._search_profiler = _searching(self.straight_paths.profiler, bundle, search_classifier)
         self.judge = Judge(
             conformal=bundle.conformal,
             available=bundle.prototypes.available,
@@ -208,8 +214,8 @@ class Detector:
     def _escalator(self, settings: EscalationSettings, images_per_step: int) -> Escalator:
         """With passes that grow and shrink as the steps do."""
         return Escalator(
-            profiler=self.straight_paths.profiler,
-            prototypes=self.bundle.prototypes.pixels().to(self.classifier.device),
+            profiler=self._search_profiler,
+            prototypes=self.straight_paths.prototypes,
             mixing=self.straight_paths.mixing,
             settings=settings,
             pixels_per_pass=max(1, self._pixels_per_pass * images_per_step // self.images_per_step),
@@ -218,6 +224,19 @@ class Detector:
 
     def _pixels(self, images: Images) -> Images:
         return images.to(device=self.classifier.device, dtype=torch.float32)
+
+
+def _searching(profiler: PathProfiler, bundle: Bundle, classifier: Classifier | None) -> PathProfiler:
+    """The same measurements, made by another runtime's rendering of the classifier, where there is one."""
+    if classifier is None:
+        return profiler
+    bundle.check_classifier(classifier)
+    if classifier.device != profiler.classifier.device:
+        raise DetectorError(
+            f"the classifier is on {profiler.classifier.device} and the one to search with on {classifier.device}; "
+            "open both on one device"
+        )
+    return dataclasses.replace(profiler, classifier=classifier)
 
 
 def _on_device(opinion: SecondOpinion | None, device: torch.device) -> SecondOpinion | None:

@@ -19,7 +19,7 @@ from detector.search import (
 from detector.search.geometry import node_positions, points_at
 from detector.search.method import Method
 from detector.second_opinion import EscalationSettings, SecondOpinion
-from detector.types import Images
+from detector.types import Images, Prototypes, chosen_pixels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ class Escalator:
     """
 
     profiler: PathProfiler
-    prototypes: Float[Tensor, "label prototype channel height width"]
+    prototypes: Prototypes
     mixing: Float[Tensor, " waypoint"]
     settings: EscalationSettings
     pixels_per_pass: int = PIXELS_PER_PASS
@@ -119,7 +119,7 @@ class Escalator:
         """
         n_prototypes = self.prototypes.shape[1]
         potential = self.potential(labels.repeat_interleave(n_prototypes))
-        searched = search_all(potential, images, self.prototypes[labels], self.method, self.search)
+        searched = search_all(potential, images, chosen_pixels(self.prototypes, labels), self.method, self.search)
         n_smoothed = len(self.profiler.smoothings)
         n_looks = n_prototypes * len(self.mixing)
         # The image is the start of all its paths, and is looked at anew.

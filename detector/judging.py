@@ -15,8 +15,8 @@ from detector.profiles import PathEvidence
 from detector.types import Labels
 from detector.verdict import Decision, Outcome, Verdict
 
-NOTHING = -1
-"""Index of a prototype, where there are no paths."""
+NO_INDEX = -1
+"""Of a label where none is suspected, and of a prototype where there are no paths."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Ruling:
         scores, p_values: what is compared with the rate, `(1 + k) / (n + 1)`, and the score that it was made of.
         suspects: the label, besides the predicted one, that has the strongest claim.
         barriers, prototypes, profiles: of the lowest path: height in nats, index of its prototype among those of the
-            label, cross-entropy in nats at each waypoint; 0, `NOTHING` and 0 where there are no paths.
+            label, cross-entropy in nats at each waypoint; 0, `NO_INDEX` and 0 where there are no paths.
         is_finite, is_available: whether everything is a number, and whether the label has prototypes. Where one of
             them is false nothing can be decided, and only `labels` means something.
     """
@@ -120,7 +120,7 @@ def _verdict(found: dict[str, Any], is_flagged: bool, false_positive_rate: float
     if not found["is_finite"] or not found["is_available"]:
         outcome = Outcome.NO_PROTOTYPE if found["is_finite"] else Outcome.NON_FINITE
         return _undecided(found["labels"], false_positive_rate, outcome)
-    has_paths = found["prototypes"] != NOTHING
+    has_paths = found["prototypes"] != NO_INDEX
     return Verdict(
         decision=Decision.ADVERSARIAL if is_flagged else Decision.CLEAN,
         label=found["labels"],
@@ -157,7 +157,7 @@ def _lowest(
     n_images, n_prototypes, n_waypoints = profiles.shape
     if n_prototypes == 0:
         first = profiles.new_zeros(n_images)
-        return first, torch.full_like(first, NOTHING, dtype=torch.int64), profiles.new_zeros(n_images, n_waypoints)
+        return first, torch.full_like(first, NO_INDEX, dtype=torch.int64), profiles.new_zeros(n_images, n_waypoints)
     barriers = barrier_height(profiles.flatten(0, 1)).view(n_images, n_prototypes)
     prototypes = barriers.argmin(1)
     rows = prototypes[:, None]

@@ -5,6 +5,7 @@ Every potential maps (logits or representations, labels) to one number a waypoin
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -74,9 +75,36 @@ def blocks_of(logits: Tensor, representations: Mapping[str, Tensor]) -> dict[str
     return {**{name: pooled(value) for name, value in representations.items()}, "logits": logits}
 
 
+@runtime_checkable
+class Gaussians(Protocol):
+    """One Gaussian for each label over one block of a representation, in whatever form."""
+
+    def to(self, device: torch.device, /) -> "Gaussians":
+        """The same Gaussians on another device."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything it consists of, by name."""
+        ...
+
+    def log_distances(self, block: Float[Tensor, "image dimension"], /) -> Float[Tensor, "image label"]:
+        """Logarithm of the squared Mahalanobis distance per dimension to each label's Gaussian; about 0 if typical."""
+        ...
+
+    def nearest_other(self, distances: Float[Tensor, "image label"], labels: Labels, /) -> Float[Tensor, "image 1"]:
+        """Smallest of these distances to another label than the one in question."""
+        ...
+
+    def log_distances_between(
+        self, block: Float[Tensor, "image dimension"], others: Float[Tensor, "other dimension"], label: int, /
+    ) -> Float[Tensor, "image other"]:
+        """Logarithm of the squared Mahalanobis distance per dimension between images, under a label's covariance."""
+        ...
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LabelGaussians:
-    """One Gaussian for each label over one block of a representation.
+    """Gaussians with the mean and, where it is not shared, the covariance of each label in full.
 
     Attributes:
         means: shape (label, dimension).
@@ -90,6 +118,10 @@ class LabelGaussians:
     def to(self, device: torch.device) -> "LabelGaussians":
         """The same Gaussians on another device."""
         return LabelGaussians(means=self.means.to(device), whitening=self.whitening.to(device))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Means and whitening."""
+        return {"means": self.means, "whitening": self.whitening}
 
     def log_distances(self, block: Float[Tensor, "image dimension"]) -> Float[Tensor, "image label"]:
         """Logarithm of the squared Mahalanobis distance per dimension to each label's Gaussian; about 0 if typical."""
@@ -106,3 +138,14 @@ class LabelGaussians:
             white_means = torch.einsum("ld,led->le", means, self.whitening)
             squares = (white - white_means).square().mean(2)
         return (squares + 1e-6).log()
+
+    def nearest_other(self, distances: Float[Tensor, "image label"], labels: Labels) -> Float[Tensor, "image 1"]:
+        """Smallest of these distances to another label than the one in question."""
+        return distances.scatter(1, labels[:, None], torch.inf).amin(1, keepdim=True)
+
+    def log_distances_between(
+        self, block: Float[Tensor, "image dimension"], others: Float[Tensor, "other dimension"], label: int
+    ) -> Float[Tensor, "image other"]:
+        """Logarithm of the squared Mahalanobis distance per dimension between images, under a label's covariance."""
+        own = self.whitening if len(self.whitening) == 1 else self.whitening[label : label + 1]
+        return LabelGaussians(means=others, whitening=own).log_distances(block)

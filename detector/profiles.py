@@ -14,7 +14,7 @@ from detector.passes import images_per_pass
 from detector.path_features import claims_of, gains_since, largest_other, summary
 from detector.paths import straight_paths
 from detector.potentials import (
-    LabelGaussians,
+    Gaussians,
     blocks_of,
     cross_entropy,
     log_cross_entropy,
@@ -85,12 +85,12 @@ class PathProfiler:
     """
 
     classifier: Classifier
-    gaussians: Mapping[str, LabelGaussians]
+    gaussians: Mapping[str, Gaussians]
     smoothings: tuple[Smoothing, ...] = ()
     auxiliary: "Auxiliary | None" = None
 
     @classmethod
-    def on_device(cls, classifier: Classifier, gaussians: Mapping[str, LabelGaussians]) -> "PathProfiler":
+    def on_device(cls, classifier: Classifier, gaussians: Mapping[str, Gaussians]) -> "PathProfiler":
         """With the Gaussians brought to where the classifier is."""
         fits = {name: fit.to(classifier.device) for name, fit in gaussians.items()}
         return cls(classifier=classifier, gaussians=fits)
@@ -210,8 +210,7 @@ class PathProfiler:
         for name, block in blocks_of(outputs.logits, outputs.representations).items():
             distances = self.gaussians[name].log_distances(block)
             own = distances.gather(1, labels[:, None])
-            nearest_other = distances.scatter(1, labels[:, None], torch.inf).amin(1, keepdim=True)
-            columns += [own, own - nearest_other]
+            columns += [own, own - self.gaussians[name].nearest_other(distances, labels)]
             all_distances.append(distances)
         logits = outputs.logits
         others = log_odds_against(logits, labels) + logits.gather(1, labels[:, None])[:, 0]

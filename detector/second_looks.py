@@ -12,7 +12,7 @@ from detector.escalation import Escalator, Searched
 from detector.search import OpenSearch
 from detector.search.found import FoundPaths
 from detector.search.result import EndedPaths
-from detector.types import Images, Labels
+from detector.types import Images, Labels, chosen_pixels
 
 Ticket = Hashable
 """Names an image while it is in hand."""
@@ -37,7 +37,7 @@ class SecondLooks:
         self._n_ends = prototypes.shape[1]
         n_paths = n_places * self._n_ends
         self._ends = prototypes.flatten(0, 1)
-        self._images = prototypes.new_zeros(n_places, *classifier.input_shape)
+        self._images = torch.zeros(n_places, *classifier.input_shape, device=prototypes.device)
         # The potential reads the label of each path from here, and so must never be given another tensor.
         self._labels = torch.zeros(n_paths, dtype=torch.int64, device=prototypes.device)
         potential = escalator.potential(self._labels)
@@ -108,7 +108,7 @@ class SecondLooks:
         """Numbers, starts and ends of the paths that have waited longest."""
         numbers = list(itertools.islice(self._waiting, n_taken))
         paths = torch.tensor(numbers, device=self._labels.device)
-        ends = self._ends[self._labels[paths] * self._n_ends + paths % self._n_ends]
+        ends = chosen_pixels(self._ends, self._labels[paths] * self._n_ends + paths % self._n_ends)
         return paths, self._images[paths // self._n_ends], ends
 
     def _write(self, ended: Sequence[EndedPaths]) -> None:

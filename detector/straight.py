@@ -10,8 +10,8 @@ from torch import Tensor
 
 from detector.bundle import Bundle
 from detector.evidence import Evidence
-from detector.head import Head
 from detector.profiles import PathProfiler
+from detector.scorer import Scorer
 from detector.types import Classifier, Images
 
 MeasureStraight = Callable[[Images], Evidence]
@@ -34,7 +34,7 @@ class StraightPaths:
     prototypes: UInt8[Tensor, "label prototype channel height width"]
     prototype_profiles: Float[Tensor, "label prototype"]
     mixing: Float[Tensor, " waypoint"]
-    head: Head
+    head: Scorer
 
     @classmethod
     def of(cls, bundle: Bundle, classifier: Classifier, auxiliary: Classifier | None) -> "StraightPaths":

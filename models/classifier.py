@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from models.adapters.tapped import Tap, Tapped
 from models.errors import ModelError
 from models.files import tensor_digest
 from models.folding import fold_batch_norm
@@ -34,10 +35,11 @@ class Classifier(nn.Module):
     Args:
         network: maps normalised images to logits.
         mean, std: per channel, for pixels in [0, 1].
-        representations: names of the modules whose outputs are wanted, as in `network.named_modules()`.
+        representations: names of the modules whose outputs are wanted, as in `network.named_modules()`, or of taps.
         labels: the name of each label.
         input_shape: (channel, height, width) of what the network takes.
         outputs: which of the network's logits are kept, one a label and in their order; all of them if not given.
+        file_digest: sha256 of the file that holds graph and weights, where the state dict does not say all.
 
     Raises:
         ModelError: a named module does not exist, or mean and std do not fit the channels, or outputs the labels.
@@ -57,6 +59,7 @@ class Classifier(nn.Module):
         labels: Sequence[str],
         input_shape: tuple[int, int, int],
         outputs: Sequence[int] | None = None,
+        file_digest: str | None = None,
     ) -> None:
         super().__init__()
         if not len(mean) == len(std) == input_shape[0]:
@@ -70,6 +73,7 @@ class Classifier(nn.Module):
         self.labels = tuple(labels)
         self.input_shape = input_shape
         self.representations = tuple(representations)
+        self._file_digest = file_digest
         self._given_digest: str | None = None
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
@@ -80,17 +84,23 @@ class Classifier(nn.Module):
     def _capture_representations(self) -> None:
         if not self.representations:
             raise ModelError("no representation is named; name at least one module whose output is one")
-        modules = dict(self.network.named_modules())
+        modules = self._named_parts()
         for name in self.representations:
             if name not in modules:
                 raise ModelError(
                     f"the network has no module {name!r}; those at its top are "
-                    f"{', '.join(child for child, _ in self.network.named_children())}"
+                    f"{', '.join(self._taps() or [child for child, _ in self.network.named_children()])}"
                 )
             # A copied network brings its hooks along.
             hooks = modules[name]._forward_hooks.values()
             if not any(isinstance(hook, OutputHook) and hook.name == name for hook in hooks):
-                modules[name].register_forward_hook(OutputHook(name))
+                modules[name].register_forward_hook(OutputHook(name, self.input_shape[1] / self.input_shape[2]))
+
+    def _taps(self) -> dict[str, Tap]:
+        return self.network.taps if isinstance(self.network, Tapped) else {}
+
+    def _named_parts(self) -> dict[str, nn.Module]:
+        return {**dict(self.network.named_modules()), **self._taps()}
 
     def freeze(self) -> "Classifier":
         """Put the network in eval mode and stop gradients to its weights; gradients to pixels still flow."""
@@ -132,13 +142,18 @@ class Classifier(nn.Module):
             pixels: in [0, 1].
 
         Raises:
-            ModelError: no such representation, activations of another shape, or a module that does not run exactly
-                once.
+            ModelError: no such representation, activations of another shape, a module that does not run exactly
+                once, or a network that computes its representations beside its logits.
         """
         if name not in self.representations:
             raise ModelError(
                 f"no representation is called {name!r}, so the network cannot be resumed there; "
                 f"those named are {', '.join(self.representations)}"
+            )
+        if name in self._taps():
+            raise ModelError(
+                f"{name!r} is an output of a graph that cannot be entered there, so the network cannot be resumed at "
+                "it; give the network as a factory with its weights"
             )
         with hooked_call({name: activations}) as call:
             logits = self._logits(pixels)
@@ -146,15 +161,23 @@ class Classifier(nn.Module):
             raise ModelError(f"module {name!r} takes no part in the forward pass; name another representation")
         return logits
 
-    def _logits(self, pixels: Float[Tensor, "image channel height width"]) -> Float[Tensor, "image label"]:
+    def all_logits(self, pixels: Float[Tensor, "image channel height width"]) -> Tensor:
+        """What the network gives for pixels in [0, 1], before some of the outputs are kept; not checked in any way."""
         logits: Tensor = self.network((pixels - self.mean) / self.std)
+        return logits
+
+    def _logits(self, pixels: Float[Tensor, "image channel height width"]) -> Float[Tensor, "image label"]:
+        logits = self.all_logits(pixels)
         return logits if self.outputs is None else logits.index_select(1, self.outputs)
 
     def folded(self) -> "Classifier":
         """A frozen copy that computes the same faster: batch norms folded away, weights in channels_last.
 
-        Its `digest()` is the one of this classifier, whose weights are the ones that were shipped.
+        Its `digest()` is the one of this classifier, whose weights are the ones that were shipped. A network whose
+        graph lies in a file stays as it is there, and this classifier is returned.
         """
+        if self._file_digest is not None:
+            return self
         network = fold_batch_norm(self.network, torch.zeros(1, *self.input_shape, device=self.device))
         folded = Classifier(
             in_channels_last(network),
@@ -169,10 +192,21 @@ class Classifier(nn.Module):
         return folded
 
     def digest(self) -> str:
-        """sha256 over weights by name, normalisation, input shape, kept outputs and names of the representations."""
+        """sha256 over weights by name, normalisation, input shape, kept outputs and names of the representations.
+
+        Where graph and weights lie in one file, its sha256 takes the place of the weights, whatever runs it.
+        """
         if self._given_digest is not None:
             return self._given_digest
+        if self._file_digest is not None:
+            return self._digest_with_file(self._file_digest)
         state = sorted(self.state_dict().items())
         names = "\n".join([str(self.input_shape), *self.representations, *(name for name, _ in state)])
         head = torch.frombuffer(bytearray(names.encode()), dtype=torch.uint8)
         return tensor_digest([head, *(tensor for _, tensor in state)])
+
+    def _digest_with_file(self, file_digest: str) -> str:
+        names = "\n".join([str(self.input_shape), *self.representations, file_digest])
+        head = torch.frombuffer(bytearray(names.encode()), dtype=torch.uint8)
+        kept = [] if self.outputs is None else [self.outputs]
+        return tensor_digest([head, self.mean, self.std, *kept])

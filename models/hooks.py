@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from torch import Tensor, nn
 
 from models.errors import ModelError
+from models.maps import has_channels_last
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -16,7 +17,8 @@ class HookedCall:
 
     Attributes:
         replacements: by module name; what takes the place of its output, in any shape with as many values.
-        captured: by module name, what the module gave, filled in as the pass goes on; maps of one pixel flattened.
+        captured: by module name, what the module gave, filled in as the pass goes on; maps of one pixel come flattened,
+            and those with their channels last as tokens (image, token, feature).
         replaced: names of the modules whose output was replaced so far.
     """
 
@@ -41,10 +43,15 @@ def hooked_call(replacements: Mapping[str, Tensor] | None = None) -> Iterator[Ho
 
 
 class OutputHook:
-    """The forward hook that hands a module's output to the call that is running, if one is, or takes one from it."""
+    """The forward hook that hands a module's output to the call that is running, if one is, or takes one from it.
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    Args:
+        name: of the module.
+        aspect: height by width of the images; tells maps with their channels last.
+    """
+
+    def __init__(self, name: str, aspect: float) -> None:
+        self.name, self.aspect = name, aspect
 
     def __call__(self, _module: nn.Module, _inputs: tuple[object, ...], output: object) -> Tensor | None:
         call = _running.get()
@@ -56,9 +63,14 @@ class OutputHook:
             )
         replacement = self._replacement(call, output)
         given = output if replacement is None else replacement
-        is_single_pixel = given.ndim == 4 and given.shape[2:] == (1, 1)
-        call.captured[self.name] = given.flatten(1) if is_single_pixel else given
+        call.captured[self.name] = self._plain(given)
         return replacement
+
+    def _plain(self, output: Tensor) -> Tensor:
+        pixels = slice(1, 3) if has_channels_last(output.shape, self.aspect) else slice(2, 4)
+        if output.ndim == 4 and output.shape[pixels] == (1, 1):
+            return output.flatten(1)
+        return output.flatten(1, 2) if pixels.start == 1 else output
 
     def _replacement(self, call: HookedCall, output: Tensor) -> Tensor | None:
         if self.name not in call.replacements:

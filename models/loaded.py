@@ -4,6 +4,7 @@ import dataclasses
 
 import torch
 
+from models.adapters.adapted import NetworkKind
 from models.classifier import Classifier
 from models.errors import ModelError, one_line
 from models.preprocessing import Preprocessing
@@ -17,11 +18,17 @@ class LoadedClassifier:
         name: as registered, or as its spec calls it.
         classifier: frozen, with batch norms folded; `digest()` is that of the weights as shipped.
         preprocessing: turns decoded images into the pixels it takes.
+        kind: what its network was made from.
+        is_differentiable: whether gradients reach the pixels.
+        limits: what is not possible and why, one sentence each.
     """
 
     name: str
     classifier: Classifier
     preprocessing: Preprocessing
+    kind: NetworkKind = NetworkKind.FACTORY
+    is_differentiable: bool = True
+    limits: tuple[str, ...] = ()
 
 
 def parse_device(device: str | torch.device) -> torch.device:

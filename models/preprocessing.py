@@ -12,6 +12,9 @@ from torch import Tensor
 
 from models.errors import ModelError, one_line
 
+VERSION = 1
+"""Of the steps themselves; goes up when they give other pixels for the same image."""
+
 
 class Interpolation(enum.Enum):
     """How pixels between pixels are found; all but NEAREST average over what they shrink."""
@@ -30,6 +33,7 @@ class Preprocessing(BaseModel):
         channels: 3 for RGB, 1 for grey.
         resize_shorter: the shorter side before the crop; by default the image is made just large enough for the crop.
         interpolation: used when the size changes.
+        version: of the steps that are meant; those of other versions are not to be had here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,9 +43,15 @@ class Preprocessing(BaseModel):
     channels: int
     resize_shorter: PositiveInt | None = None
     interpolation: Interpolation = Interpolation.BILINEAR
+    version: int = VERSION
 
     @model_validator(mode="after")
     def _fits_together(self) -> "Preprocessing":
+        if self.version != VERSION:
+            raise ValueError(
+                f"version {self.version} of the steps is meant, and version {VERSION} is known here; other pixels "
+                "would come out, so take the release that it was made with"
+            )
         if self.channels not in (1, 3):
             raise ValueError(f"images have 3 channels (RGB) or 1 (grey), not {self.channels}")
         if self.resize_shorter is not None and self.resize_shorter < min(self.height, self.width):
@@ -53,13 +63,13 @@ class Preprocessing(BaseModel):
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, object]) -> "Preprocessing":
-        """Read what `to_dict` gave.
+        """Read what `to_dict` gave; without a version the first is meant.
 
         Raises:
             ModelError: a key is missing, unknown or out of range.
         """
         try:
-            return cls.model_validate(stored)
+            return cls.model_validate({"version": 1} | dict(stored))
         except ValidationError as error:
             raise ModelError(f"this is no preprocessing: {one_line(error)}") from error
 

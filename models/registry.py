@@ -21,6 +21,7 @@ from models.layout import in_channels_last
 from models.loaded import LoadedClassifier, parse_device
 from models.preprocessing import Preprocessing
 from models.resnet import resnet18, resnet20
+from models.sanity import check_network
 from models.spec import load_spec
 from models.training import TrainingSettings, initialised
 from models.weight_files import fit_weights, read_weights
@@ -163,9 +164,11 @@ def load_classifier(
     """
     target = parse_device(device)
     if Path(name_or_spec).suffix == ".toml":
-        loaded = load_spec(Path(name_or_spec), weights=weights)
+        loaded = load_spec(Path(name_or_spec), weights=weights, device=target)
     else:
         loaded = _load_registered(registered(str(name_or_spec)), weights)
+        if weights is not None:
+            check_network(loaded.classifier.to(target), loaded.kind)
     return dataclasses.replace(loaded, classifier=loaded.classifier.to(target).folded())
 
 

@@ -1,5 +1,8 @@
 """Reading weights from files into networks."""
 
+import io
+import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +11,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from models.archives import UNREADABLE
 from models.errors import ModelError, one_line
+
+_TELLS = 3
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -27,11 +33,25 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     elif path.suffix in (".pt", ".pth"):
         stored = _read_state_dict(path)
     else:
-        raise ModelError(f"weights come as .safetensors, or as a state dict in .pt or .pth; {path} is neither")
+        raise ModelError(
+            f"weights come as .safetensors, or as a state dict in .pt or .pth; {path} is neither; a file that holds "
+            "the graph, too, goes under model in the spec"
+        )
     return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in stored.items()}
 
 
+def is_torchscript(content: bytes) -> bool:
+    """Whether a file's content is an archive of TorchScript, rather than of tensors alone."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return any(name.partition("/")[2].startswith("code/") for name in archive.namelist())
+    except UNREADABLE:
+        return False
+
+
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
+    if is_torchscript(path.read_bytes()):
+        raise ModelError(f"{path} is TorchScript, which holds the graph, too; name it under model in the spec")
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -51,7 +71,7 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path)
     """Put weights into a network.
 
     Raises:
-        ModelError: names or shapes do not fit; the first that do not are named.
+        ModelError: names or shapes do not fit; the first few that do not are named.
     """
     wanted = network.state_dict()
     # Files of before torch 0.4.1 do not count batches, and nothing here depends on it.
@@ -66,8 +86,11 @@ def fit_weights(network: nn.Module, weights: Mapping[str, Tensor], source: Path)
                 f"the weights {source} are not of this architecture: {name!r} has shape "
                 f"{tuple(weights[name].shape)}, the network expects {tuple(tensor.shape)}"
             )
-    network.load_state_dict(dict(weights), strict=False)
+    fitting = OrderedDict(weights)
+    # Layouts of weights have versions, and a file that names none is taken to have the network's own.
+    fitting._metadata = getattr(wanted, "_metadata", {})  # type: ignore[attr-defined]
+    network.load_state_dict(fitting, strict=False)
 
 
 def _first(kind: str, names: list[str]) -> str:
-    return f"{len(names)} {kind} (first {names[0]!r})" if names else ""
+    return f"{len(names)} {kind} (first {', '.join(map(repr, names[:_TELLS]))})" if names else ""

@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from detector.bundle import Bundle
+from detector.bundle_record import ProxySource
 from service.bundles import open_bundle
 from service.console import printable, results, write_json
 from service.outputs import require_writable
@@ -36,12 +37,13 @@ def run_info(name: str, *, prototypes: Path | None, json: bool) -> None:
 
 
 def summarise(bundle: Bundle) -> dict[str, Any]:
-    """Everything in the bundle's record, and what follows from its tensors.
+    """Everything in the bundle's record, and what follows from it and from the tensors.
 
     `holds_images` says whether prototypes are, or were learned from, somebody's images.
     """
     kinds = Counter(kind.value for kind in bundle.prototypes.kinds)
     return bundle.record.model_dump(mode="json") | {
+        "calibrated_with": _CALIBRATED_WITH[bundle.record.proxies],
         "prototype_kinds": dict(kinds),
         "holds_images": not all(kind.is_synthetic for kind in bundle.prototypes.kinds),
         "prototypes_per_label": bundle.prototypes.n_prototypes,
@@ -49,6 +51,13 @@ def summarise(bundle: Bundle) -> dict[str, Any]:
         "forward_equivalents": bundle.expected_forward_equivalents,
         "calibration_scores": len(bundle.conformal.scores),
     }
+
+
+_CALIBRATED_WITH = {
+    ProxySource.GRADIENT: "proxies that follow the classifier's gradient",
+    ProxySource.BLACK_BOX: "proxies from a black-box attack, which has logits alone",
+    ProxySource.NONE: "clean images alone",
+}
 
 
 def _in_words(value: Any) -> str:

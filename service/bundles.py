@@ -1,19 +1,23 @@
 """From what a user calls a bundle to a detector that is ready to inspect."""
 
 import dataclasses
+import hashlib
 import logging
 from pathlib import Path
 
 import detector
-from detector.bundle import Bundle
-from detector.bundle_record import is_bundle
+from detector.bundle import TENSOR_FILE, Bundle
+from detector.bundle_record import RECORD_FILE, is_bundle
 from detector.detector import Detector
-from detector.types import Classifier
+from detector.straight import MeasureStraight, StraightPaths
+from detector.types import Classifier, ProgressCallback, no_progress
+from models.errors import ModelError
 from models.loaded import LoadedClassifier
 from models.preprocessing import Preprocessing
 from models.registry import load_classifier, names
 from service.devices import choose_device
 from service.errors import InputError
+from service.options import RuntimeName
 
 SHIPPED_BUNDLES = Path(detector.__file__).parent / "bundles"
 
@@ -29,12 +33,14 @@ class ClassifierChoice:
         weights: a weight file in place of the classifier's own.
         device: a torch device; by default CUDA where there is one.
         auxiliary: a registered name or the path of a SPEC.toml for the auxiliary classifier, where the bundle has one.
+        runtime: what computes straight paths, and searches for lower ones where the bundle does.
     """
 
     name_or_spec: str | None = None
     weights: Path | None = None
     device: str | None = None
     auxiliary: str | None = None
+    runtime: RuntimeName = RuntimeName.TORCH
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,6 +106,20 @@ def open_classifier(bundle: Bundle, choice: ClassifierChoice) -> LoadedClassifie
     return loaded
 
 
+def require_searchable(bundle: Bundle, loaded: LoadedClassifier) -> None:
+    """Refuse a classifier without gradients where the bundle searches paths of images in doubt.
+
+    Raises:
+        InputError: that is so.
+    """
+    if bundle.second_opinion is not None and not loaded.is_differentiable:
+        raise InputError(
+            f"the bundle searches lower paths for images in doubt, and {loaded.name} gives no gradient to search with: "
+            f"{' '.join(loaded.limits) or 'the network has none'}; load it with gradients, or calibrate without "
+            "--escalate"
+        )
+
+
 def open_auxiliary(bundle: Bundle, choice: ClassifierChoice) -> Classifier | None:
     """Load the auxiliary classifier that a bundle was calibrated with, where it was.
 
@@ -121,17 +141,67 @@ def open_auxiliary(bundle: Bundle, choice: ClassifierChoice) -> Classifier | Non
     return auxiliary
 
 
-def open_detector(name: str, *, false_positive_rate: float, choice: ClassifierChoice) -> OpenedDetector:
+def digest_of(source: str) -> str:
+    """The sha256 over a bundle's files, by their names: what verdicts were made with."""
+    folder = SHIPPED_BUNDLES / source if source in shipped_names() else Path(source)
+    digest = hashlib.sha256()
+    for name in (RECORD_FILE, TENSOR_FILE):
+        content = (folder / name).read_bytes()
+        digest.update(f"{name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def open_detector(
+    name: str, *, false_positive_rate: float, choice: ClassifierChoice, progress: ProgressCallback = no_progress
+) -> OpenedDetector:
     """Load a bundle and its classifier.
+
+    Args:
+        progress: told of the export, where another runtime needs one.
 
     Raises:
         InputError, BundleError, ModelError: either cannot be had; see `open_bundle` and `open_classifier`.
         CalibrationError: the bundle cannot support the false-positive rate.
+        ExportError: the runtime that is chosen cannot compute the detector.
     """
     bundle = open_bundle(name)
     loaded = open_classifier(bundle, choice)
-    return OpenedDetector(
-        detector=Detector(loaded.classifier, bundle, false_positive_rate, auxiliary=open_auxiliary(bundle, choice)),
-        preprocessing=loaded.preprocessing,
-        labels=tuple(bundle.record.labels),
-    )
+    require_searchable(bundle, loaded)
+    auxiliary = open_auxiliary(bundle, choice)
+    detector = Detector(loaded.classifier, bundle, false_positive_rate, auxiliary=auxiliary)
+    if choice.runtime is RuntimeName.ONNXRUNTIME:
+        detector = Detector(
+            loaded.classifier,
+            bundle,
+            false_positive_rate,
+            auxiliary=auxiliary,
+            measure_straight=_on_onnx_runtime(detector, choice, digest_of(name), progress),
+            search_classifier=None if bundle.second_opinion is None else _searching_on_onnx_runtime(loaded),
+        )
+    return OpenedDetector(detector=detector, preprocessing=loaded.preprocessing, labels=tuple(bundle.record.labels))
+
+
+def _on_onnx_runtime(
+    detector: Detector, choice: ClassifierChoice, digest: str, progress: ProgressCallback
+) -> MeasureStraight:
+    from service.onnx_backend import measure_with_onnx_runtime  # noqa: PLC0415
+
+    bundle, straight = detector.bundle, detector.straight_paths
+    if detector.classifier.device.type != "cpu":
+        # Weights are read by the exporter where they lie in ordinary memory.
+        there = dataclasses.replace(choice, device="cpu")
+        classifier = open_classifier(bundle, there).classifier
+        straight = StraightPaths.of(bundle, classifier, open_auxiliary(bundle, there))
+    return measure_with_onnx_runtime(detector, straight, digest, progress)
+
+
+def _searching_on_onnx_runtime(loaded: LoadedClassifier) -> Classifier | None:
+    """None where the gradient is no graph: PyTorch searches on, as it can."""
+    from models.onnx_files.vjp import search_on_onnx_runtime  # noqa: PLC0415
+
+    try:
+        return search_on_onnx_runtime(loaded.classifier)
+    except ModelError as error:
+        logger.warning("lower paths are searched with PyTorch: %s", error)
+        return None

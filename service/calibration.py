@@ -1,5 +1,6 @@
 """Makes a bundle from image sets that a user names."""
 
+import logging
 from pathlib import Path
 
 from detector.bundle import Bundle
@@ -8,28 +9,38 @@ from detector.calibration import Provenance, calibrate
 from models.registry import load_classifier
 from service.bundle_info import summarise
 from service.bundles import open_bundle
+from service.calibration_costs import notes_on
 from service.calibration_request import CalibrationRequest, settings_of
+from service.classifier_checks import require_sound
 from service.console import results, write_json
 from service.devices import choose_device
 from service.errors import InputError
 from service.imagesets import load_image_set
 from service.outputs import require_writable
 from service.progress import progress_bars
+from service.without_gradients import fitted_to
+
+logger = logging.getLogger(__name__)
 
 
 def run_calibration(request: CalibrationRequest, *, json: bool) -> None:
     """Calibrate, write the bundle and say what it holds.
 
     Raises:
-        InputError: an image set cannot be read, or the bundle could not be written.
+        InputError: what is asked for contradicts itself or the classifier, an image set cannot be read, the classifier
+            seems to be fed wrongly, or the bundle could not be written.
         ModelError: the classifier cannot be loaded.
         DetectorError: the images cannot support what is asked for.
     """
-    settings = settings_of(request)
+    settings_of(request)
     refuse_unwritable(request.out)
     start = None if request.prototypes_from is None else open_bundle(request.prototypes_from)
     device = choose_device(request.device)
     loaded = load_classifier(request.classifier, device=device, weights=request.weights)
+    settings = settings_of(fitted_to(request, loaded.classifier))
+    notes = notes_on(settings.proxy_source)
+    for note in notes:
+        logger.warning("%s", note)
     auxiliary = None if request.auxiliary is None else load_classifier(request.auxiliary, device=device)
     with progress_bars() as progress:
         references, held_out = (
@@ -42,6 +53,7 @@ def run_calibration(request: CalibrationRequest, *, json: bool) -> None:
             )
             for source in (request.images, request.held_out)
         )
+        require_sound(request.classifier, loaded, held_out, request.weights)
         bundle = calibrate(
             loaded.classifier,
             references=references,
@@ -51,6 +63,7 @@ def run_calibration(request: CalibrationRequest, *, json: bool) -> None:
                 classifier=loaded.name,
                 preprocessing=loaded.preprocessing.to_dict(),
                 auxiliary=None if auxiliary is None else auxiliary.name,
+                notes=notes,
             ),
             auxiliary=None if auxiliary is None else auxiliary.classifier,
             start=start,

@@ -1,22 +1,25 @@
 """What a user asks of a calibration, as the detector's settings."""
 
 import dataclasses
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from detector.bundle_record import ProxySource
 from detector.calibration import CalibrationSettings
 from detector.calibration.adaptive import AdaptiveSettings
+from detector.calibration.black_box import BlackBoxSettings
+from detector.calibration.proxies import ProxySettings
 from detector.calibration.stream import StreamSettings
-from detector.evaluation.attacks import ALL, BUILTIN
 from detector.presets import Preset, settings_for
-from detector.prototypes.prototype_set import PrototypeKind
+from detector.prototypes.prototype_set import PrototypeKind, PrototypeLabels
+from detector.prototypes.synthesis import VisualisationSettings
 from detector.search import MethodName
 from detector.second_opinion import EscalationSettings
 from detector.smoothing import Smoothing
 from models.registry import names, registered
 from service.errors import InputError
-from service.options import PresetName, PrototypeName, ProxyFamily, SearchMethod, SmoothingName
+from service.options import LabelChoice, PresetName, PrototypeName, ProxyFamily, SearchMethod, SmoothingName
+from service.proxy_families import families_of, source_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,8 @@ class CalibrationRequest:
         reserve: share of the held-out images that calibration leaves alone.
         start: how the prototypes are made that learned ones start from.
         per_label: prototypes of each label.
+        prototype_labels: which labels get some.
+        visualisation_steps: how many steps features are visualised in, in a hurry.
         mixing: where along a path the waypoints lie, or start, between 0, the image, and 1, the prototype.
         own_class_weight: what learned prototypes pay for leaving their class.
         steps, batches: how long prototypes are learned at most, and how much the head is fitted on.
@@ -41,7 +46,8 @@ class CalibrationRequest:
         auxiliary_paths: how many of the paths it looks along.
         smoothing: smoothed versions of each image that are looked at too.
         noisy_share: share of the clean images that get harmless noise.
-        proxies: families of proxies besides the confidence-matched ones, by name.
+        proxies: families of proxies, by name; the confidence-matched ones if none is named.
+        queries: how often the classifier is asked about one black-box proxy at most.
     """
 
     classifier: str
@@ -53,6 +59,8 @@ class CalibrationRequest:
     prototypes: PrototypeName | None = None
     start: PrototypeName | None = None
     per_label: int | None = None
+    prototype_labels: LabelChoice = LabelChoice.WITH_IMAGES
+    visualisation_steps: int | None = None
     mixing: tuple[float, ...] = ()
     own_class_weight: float | None = None
     false_positive_rates: tuple[float, ...] = ()
@@ -68,6 +76,7 @@ class CalibrationRequest:
     smoothing: tuple[SmoothingName, ...] = ()
     noisy_share: float | None = None
     proxies: tuple[str, ...] = ()
+    queries: int | None = None
     seed: int | None = None
     device: str | None = None
     download: bool = False
@@ -77,7 +86,7 @@ def settings_of(request: CalibrationRequest) -> CalibrationSettings:
     """Take the preset's settings, with what the user asked for in their place.
 
     Raises:
-        InputError: something is said about learning, and nothing is to be learned.
+        InputError: something is said about learning or proxies, and nothing is to be learned, or none are to be made.
         CalibrationError: a value that makes no sense.
     """
     _refuse_contradictions(request)
@@ -100,7 +109,7 @@ def settings_of(request: CalibrationRequest) -> CalibrationSettings:
     if ProxyFamily.ADAPTIVE in families_of(request.proxies):
         asked["adaptive"] = _adaptive_of(request)
     asked["stream"] = _stream_of(request, settings.stream)
-    asked |= _prototypes_of(request) | _learning_of(request, settings)
+    asked |= _prototypes_of(request, settings) | _learning_of(request, settings)
     return dataclasses.replace(settings, **asked)
 
 
@@ -109,6 +118,7 @@ def _refuse_contradictions(request: CalibrationRequest) -> None:
         "--prototypes": request.prototypes,
         "--start": request.start,
         "--per-label": request.per_label,
+        "--visualisation-steps": request.visualisation_steps,
         "--mixing": request.mixing or None,
         "--own-class-weight": request.own_class_weight,
         "--steps": request.steps,
@@ -121,24 +131,24 @@ def _refuse_contradictions(request: CalibrationRequest) -> None:
         )
     if request.auxiliary_paths is not None and request.auxiliary is None:
         raise InputError("--auxiliary-paths is about an auxiliary classifier, and none is given; add --auxiliary")
+    _refuse_contradictions_of_proxies(request, source_of(request.proxies))
 
 
-def families_of(names: Collection[str]) -> set[ProxyFamily]:
-    """The families of proxies that a user names.
-
-    Raises:
-        InputError: one is an attack of the evaluation, or nothing known.
-    """
-    attacks = {spec.name for spec in (*BUILTIN, *ALL)} | {spec.method.lower() for spec in (*BUILTIN, *ALL)}
-    for name in names:
-        if name.lower() in attacks:
-            raise InputError(
-                f"{name} is an attack of the evaluation, and a detector that was calibrated on it could no longer be "
-                f"measured with it; give families of proxies: {', '.join(ProxyFamily)}"
-            )
-        if name not in set(ProxyFamily):
-            raise InputError(f"there is no family of proxies {name!r}; give {' or '.join(ProxyFamily)}")
-    return {ProxyFamily(name) for name in names}
+def _refuse_contradictions_of_proxies(request: CalibrationRequest, source: ProxySource) -> None:
+    if request.queries is not None and source is not ProxySource.BLACK_BOX:
+        raise InputError("--queries is about black-box proxies, and none are to be made; add --proxies black-box")
+    if source is ProxySource.GRADIENT:
+        return
+    if request.prototypes is PrototypeName.LEARNED:
+        raise InputError(
+            f"prototypes are learned from thousands of proxies made with gradients, and --proxies {source} makes none; "
+            "leave one or the other out"
+        )
+    if source is ProxySource.NONE:
+        given = {"--proxy-radius": request.proxy_radius, "--escalate": request.escalate}
+        options = [option for option, value in given.items() if value is not None]
+        if options:
+            raise InputError(f"{', '.join(options)} need proxies, and --proxies none makes none; leave one out")
 
 
 def _adaptive_of(request: CalibrationRequest) -> AdaptiveSettings:
@@ -148,10 +158,12 @@ def _adaptive_of(request: CalibrationRequest) -> AdaptiveSettings:
     return AdaptiveSettings(smallest_radius=smallest, largest_radius=largest)
 
 
-def _prototypes_of(request: CalibrationRequest) -> dict[str, Any]:
-    asked: dict[str, Any] = {}
-    if request.prototypes is not None:
-        asked["prototype_kind"] = PrototypeKind(request.prototypes.value)
+def _prototypes_of(request: CalibrationRequest, settings: CalibrationSettings) -> dict[str, Any]:
+    asked: dict[str, Any] = {"prototype_kind": _kind_of(request, settings)}
+    if request.prototype_labels is LabelChoice.ALL:
+        asked["prototype_labels"] = PrototypeLabels.ALL
+    if request.visualisation_steps is not None:
+        asked["visualisation"] = VisualisationSettings.hurried(request.visualisation_steps)
     if request.per_label is not None:
         asked["n_prototypes"] = request.per_label
     if request.mixing:
@@ -159,8 +171,18 @@ def _prototypes_of(request: CalibrationRequest) -> dict[str, Any]:
     return asked
 
 
+def _kind_of(request: CalibrationRequest, settings: CalibrationSettings) -> PrototypeKind:
+    """The kind asked for, or the preset's; nothing can be learned without proxies made with gradients."""
+    if request.prototypes is not None:
+        return PrototypeKind(request.prototypes.value)
+    has_matched = source_of(request.proxies) is ProxySource.GRADIENT
+    if settings.prototype_kind is PrototypeKind.LEARNED and not has_matched and request.prototypes_from is None:
+        return PrototypeKind.REAL
+    return settings.prototype_kind
+
+
 def _learning_of(request: CalibrationRequest, settings: CalibrationSettings) -> dict[str, Any]:
-    kind = settings.prototype_kind if request.prototypes is None else PrototypeKind(request.prototypes.value)
+    kind = _kind_of(request, settings)
     if kind is not PrototypeKind.LEARNED:
         for option, value in (("--start", request.start), ("--own-class-weight", request.own_class_weight)):
             if value is not None:
@@ -185,8 +207,21 @@ def _stream_of(request: CalibrationRequest, stream: StreamSettings) -> StreamSet
         stream = dataclasses.replace(stream, noisy_share=request.noisy_share)
     if request.flip is not None:
         stream = dataclasses.replace(stream, flip=request.flip)
-    if request.proxy_radius is not None:
-        smallest, largest = request.proxy_radius
-        proxies = dataclasses.replace(stream.proxies, smallest_radius=smallest, largest_radius=largest)
-        stream = dataclasses.replace(stream, proxies=proxies)
-    return stream
+    return dataclasses.replace(stream, proxies=_proxies_of(request, stream.proxies))
+
+
+def _proxies_of(
+    request: CalibrationRequest, preset: ProxySettings | BlackBoxSettings | None
+) -> ProxySettings | BlackBoxSettings | None:
+    match source_of(request.proxies):
+        case ProxySource.NONE:
+            return None
+        case ProxySource.GRADIENT:
+            proxies = preset
+        case ProxySource.BLACK_BOX:
+            asked = {} if request.queries is None else {"queries": request.queries}
+            proxies = BlackBoxSettings(**asked)
+    if proxies is None or request.proxy_radius is None:
+        return proxies
+    smallest, largest = request.proxy_radius
+    return dataclasses.replace(proxies, smallest_radius=smallest, largest_radius=largest)

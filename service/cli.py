@@ -9,7 +9,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from service.commands import calibrate, compare, demo, detect, evaluate, explain, info, serve, study, train
+from service.commands import (
+    calibrate,
+    compare,
+    demo,
+    detect,
+    evaluate,
+    explain,
+    export,
+    info,
+    inspect_model,
+    serve,
+    study,
+    train,
+)
 from service.console import describe_os_error, show_notices, write_error
 from service.errors import InputError
 
@@ -85,7 +98,9 @@ app.command("calibrate")(calibrate.run)
 app.command("evaluate")(evaluate.run)
 app.command("compare")(compare.run)
 app.command("explain")(explain.run)
+app.command("export")(export.run)
 app.command("info")(info.run)
+app.command("inspect-model")(inspect_model.run)
 app.command("serve", cls=serve.ServeCommand)(serve.run)
 app.command("study")(study.run)
 app.command("train")(train.run)

@@ -39,9 +39,9 @@ def run_detection(
     Raises:
         InputError, DetectorError, ModelError: the detector cannot be had. A file that cannot be read raises nothing.
     """
-    opened = open_detector(bundle, false_positive_rate=false_positive_rate, choice=choice)
     judged = []
     with progress_bars() as progress:
+        opened = open_detector(bundle, false_positive_rate=false_positive_rate, choice=choice, progress=progress)
         for record in judge_files(paths, opened, progress=progress):
             judged.append((record["decision"], record["outcome"]))
             if json:

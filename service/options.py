@@ -38,6 +38,13 @@ class PrototypeName(enum.StrEnum):
     NONE = "none"
 
 
+class LabelChoice(enum.StrEnum):
+    """The detector's choices of labels that get prototypes, by their names."""
+
+    WITH_IMAGES = "with-images"
+    ALL = "all"
+
+
 class SearchMethod(enum.StrEnum):
     """The detector's methods of search, by their names."""
 
@@ -59,10 +66,16 @@ class SearchedPotential(enum.StrEnum):
 
 
 class ProxyFamily(enum.StrEnum):
-    """What calibration attacks the classifier with, by name; confidence-matched proxies are always there."""
+    """What calibration attacks the classifier with, by name.
+
+    Confidence-matched proxies follow the gradient and are made unless one of the last two is named, which stand alone;
+    adaptive ones are made besides.
+    """
 
     MATCHED = "matched"
     ADAPTIVE = "adaptive"
+    BLACK_BOX = "black-box"
+    NONE = "none"
 
 
 class SmoothingName(enum.StrEnum):
@@ -71,6 +84,13 @@ class SmoothingName(enum.StrEnum):
     MEDIAN = "median"
     GAUSSIAN = "gaussian"
     NONE = "none"
+
+
+class RuntimeName(enum.StrEnum):
+    """What computes straight paths, by name."""
+
+    TORCH = "torch"
+    ONNXRUNTIME = "onnxruntime"
 
 
 class FailOn(enum.StrEnum):
@@ -89,6 +109,13 @@ class DemoData(enum.StrEnum):
 Device = Annotated[
     str | None,
     typer.Option("--device", help="cpu, cuda, cuda:1 …; by default CUDA where there is one.", show_default=False),
+]
+Runtime = Annotated[
+    RuntimeName,
+    typer.Option(
+        "--runtime",
+        help="What computes paths; onnxruntime needs the extra isthmus[onnx], and is slower where a bundle searches.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, and nothing else.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="One seed gives one result.")]

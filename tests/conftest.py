@@ -1,6 +1,7 @@
 """Classifiers whose answers are known on paper."""
 
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -148,6 +149,22 @@ def shared_data() -> Path:
     folder = Path(named)
     assert (folder / "cifar10").is_dir(), f"{VARIABLE} names {folder}, which has no cifar10/"
     return folder
+
+
+@pytest.fixture(scope="session")
+def digits_gradient(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The gradient of the shipped digits classifier, exported once in a run by whichever process comes first."""
+    from models.onnx_files.gradient import export_gradient  # noqa: PLC0415
+    from models.registry import load_classifier  # noqa: PLC0415
+
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    file = folder / "digits.gradient.onnx"
+    with (folder / "digits.gradient.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            file.write_bytes(export_gradient(load_classifier("digits").classifier).SerializeToString())
+    return file.read_bytes()
 
 
 @pytest.fixture

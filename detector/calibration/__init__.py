@@ -1,4 +1,4 @@
-"""Makes bundles: statistics, prototypes, head and p-values from clean images and the classifier's own gradients."""
+"""Makes bundles from clean images and, where the classifier has them, its gradients."""
 
 from detector.calibration.calibrate import calibrate
 from detector.calibration.recording import Provenance

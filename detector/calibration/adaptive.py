@@ -15,13 +15,13 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from detector.balls import within
-from detector.calibration.proxies import per_image
+from detector.calibration.goals import per_image
 from detector.calibration.randomness import log_uniform
 from detector.calibration.stream import Batch, StreamSettings, correctly_classified, harmless, varied
 from detector.head import Head
 from detector.potentials import margin
 from detector.profiles import PathProfiler
-from detector.types import CalibrationError, Images, LabelledImages, Labels, to_pixels
+from detector.types import CalibrationError, Images, LabelledImages, Labels, Prototypes, to_pixels
 
 GOAL_MARGIN = 0.5
 """Logits by which a goal is to win, so that it still does after rounding."""
@@ -67,10 +67,10 @@ class AdaptiveSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Paths:
-    """What measures paths, and where they lead; `available` are the labels that have prototypes."""
+    """What measures paths, and where they lead; `available` are the labels that have prototypes and images."""
 
     profiler: PathProfiler
-    prototypes: Float[Tensor, "label prototype channel height width"]
+    prototypes: Prototypes
     mixing: Float[Tensor, " waypoint"]
     available: Bool[Tensor, " label"]
 

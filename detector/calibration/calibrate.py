@@ -9,24 +9,24 @@ from torch import Generator, Tensor
 
 from detector.bundle import Bundle, digest_rows
 from detector.calibration.adaptive import Paths
-from detector.calibration.checks import check_auxiliary, check_images, check_numbers, check_start
+from detector.calibration.checks import check_auxiliary, check_gradients, check_images, check_numbers, check_start
 from detector.calibration.escalating import Trainee, with_second_opinion
-from detector.calibration.fitting import fit_claim_weights, proxy_figures
+from detector.calibration.fitting import proxy_figures
 from detector.calibration.judging import HeadTrainer, Judgement
 from detector.calibration.learning import learn_prototypes
 from detector.calibration.randomness import own_randomness
-from detector.calibration.recording import Provenance, bundle_record, used_digests
+from detector.calibration.recording import Provenance, bundle_record, noted, used_digests
 from detector.calibration.settings import CalibrationSettings
 from detector.calibration.splits import Splits, split_held_out, without_validation
 from detector.calibration.statistics import fit_gaussians, prototype_profiles
 from detector.calibration.stream import Batch, correctly_classified, stream
 from detector.conformal import ConformalScores, require_images
-from detector.head import Head
 from detector.passes import waypoints_per_pass
 from detector.profiles import Auxiliary, PathProfiler
 from detector.prototypes.making import Workshop, make_prototypes
-from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
+from detector.prototypes.prototype_set import PrototypeKind, PrototypeLabels, PrototypeSet
 from detector.prototypes.selection import candidates_by_label
+from detector.scorer import Scorer
 from detector.second_opinion import EscalationSettings
 from detector.types import Classifier, LabelledImages, ProgressCallback, no_progress, to_pixels
 
@@ -53,8 +53,8 @@ def calibrate(
     Raises:
         BundleError: `start` is of another classifier.
         ImageError: images that the classifier does not take.
-        CalibrationError: too few images for the rates asked for, a classifier that gets none of them right, or
-            p-values that would rest on images that `start` has learned from.
+        CalibrationError: too few images for the rates asked for, a classifier that gets none of them right, settings
+            that need gradients where it has none, or p-values that would rest on images that `start` has learned from.
     """
     started = time.perf_counter()
     for data, role in ((references, "reference"), (held_out, "held-out")):
@@ -66,6 +66,7 @@ def calibrate(
     check_numbers(splits, settings)
     if start is not None:
         check_start(start, splits, settings)
+    check_gradients(classifier, settings, start)
     with own_randomness(settings.seed, classifier.device):
         calibration = _Calibration(classifier, references, splits, settings, progress)
         return calibration.run(provenance, auxiliary, start, started)
@@ -89,6 +90,8 @@ class _Calibration:
         self.progress = progress
         self.chunk = waypoints_per_pass(classifier.input_shape)
         self.generator = Generator().manual_seed(settings.seed)
+        self.has_images = torch.zeros(len(classifier.labels), dtype=torch.bool)
+        self.has_images[splits.learning.labels] = True
         self.learning, self.validation = without_validation(splits.learning, settings.fitting.validation_share)
 
     def run(self, provenance: Provenance, auxiliary: Classifier | None, start: Bundle | None, started: float) -> Bundle:
@@ -100,22 +103,23 @@ class _Calibration:
         witness = None if auxiliary is None else self._witness(PathProfiler.on_device(auxiliary, watching), prototypes)
         paths = Paths(
             profiler=dataclasses.replace(alone, smoothings=self.settings.smoothings, auxiliary=witness),
-            prototypes=prototypes.pixels().to(self.classifier.device),
+            prototypes=prototypes.images.to(self.classifier.device),
             mixing=mixing.to(self.classifier.device),
-            available=prototypes.available.to(self.classifier.device),
+            available=(prototypes.available & self.has_images).to(self.classifier.device),
         )
         judged = self._judged(paths)
         conformal = self._conformal(paths, judged.head, clean)
         digests = used_digests(self.splits, start)
         figures |= self._numbers(clean) | judged.figures
-        figures |= proxy_figures(judged.head, conformal, judged.validate, self.settings.false_positive_rates)
+        if judged.validate is not None:
+            figures |= proxy_figures(judged.head, conformal, judged.validate, self.settings.false_positive_rates)
         bundle = Bundle(
             record=bundle_record(
                 paths.profiler,
-                provenance,
+                noted(provenance, prototypes.available & ~self.has_images),
                 settings=self.settings,
                 kinds=prototypes.kinds,
-                n_features=len(judged.head.mean),
+                n_features=judged.head.n_features,
                 measured=figures,
                 digests=digests,
                 started=started,
@@ -125,7 +129,7 @@ class _Calibration:
             gaussians=gaussians,
             auxiliary_gaussians=watching,
             head=judged.head.cpu(),
-            claim_weights=fit_claim_weights(judged.learn),
+            claim_weights=judged.claim_weights,
             conformal=conformal,
             prototype_profiles=prototype_profiles(self.classifier, prototypes),
             used_images=digest_rows(digests),
@@ -184,13 +188,16 @@ class _Calibration:
         The images that say when to stop learning are those that later say when to stop fitting the head.
         """
         settings = self.settings
-        known = candidates_by_label(self.classifier, self.references, self.chunk)
+        if settings.prototype_labels is PrototypeLabels.ALL:
+            labels = tuple(range(len(self.classifier.labels)))
+        else:
+            labels = tuple(sorted(candidates_by_label(self.classifier, self.references, self.chunk)))
         start = make_prototypes(
             settings.start_kind,
             Workshop(
                 classifier=self.classifier,
                 references=self.references,
-                labels=tuple(sorted(known)),
+                labels=labels,
                 n_prototypes=settings.n_prototypes,
                 visualisation=settings.visualisation,
                 star=settings.star,
@@ -217,7 +224,7 @@ class _Calibration:
         return clean
 
     @torch.no_grad()
-    def _conformal(self, paths: Paths, head: Head, clean: LabelledImages) -> ConformalScores:
+    def _conformal(self, paths: Paths, head: Scorer, clean: LabelledImages) -> ConformalScores:
         scores: list[Tensor] = []
         for part in torch.split(clean.images, self.chunk):
             pixels = to_pixels(part, self.classifier.device)

@@ -2,12 +2,19 @@
 
 import dataclasses
 
+import torch
+
 from detector.bundle import Bundle
+from detector.bundle_record import ProxySource
 from detector.calibration.recording import used_digests
 from detector.calibration.settings import CalibrationSettings
 from detector.calibration.splits import Splits, image_digests
 from detector.conformal import images_needed
+from detector.prototypes.prototype_set import PrototypeKind
 from detector.types import CalibrationError, Classifier, ImageError, LabelledImages
+
+NEED_GRADIENTS = frozenset({PrototypeKind.FEATURE_VISUALISED, PrototypeKind.STAR, PrototypeKind.LEARNED})
+"""Kinds of prototypes that are made by descending the classifier's gradient."""
 
 
 def check_images(classifier: Classifier, data: LabelledImages, role: str) -> None:
@@ -86,3 +93,71 @@ def check_auxiliary(classifier: Classifier, auxiliary: Classifier | None, settin
         )
     if settings.escalation is not None:
         raise CalibrationError("a second opinion and an auxiliary classifier cannot be had together; leave one out")
+
+
+def check_gradients(classifier: Classifier, settings: CalibrationSettings, start: Bundle | None) -> None:
+    """Refuse what proxies or classifier are not there for.
+
+    Raises:
+        CalibrationError: something is asked for that rests on fresh proxies of every step and there are none, or that
+            follows the classifier's gradient and it gives none.
+    """
+    _check_proxies(settings, start)
+    needing = following_gradients(settings, start)
+    if needing and not gives_gradients(classifier):
+        raise CalibrationError(
+            f"the classifier gives no gradient with respect to its pixels, which {' and '.join(needing)} follow; take "
+            "prototypes that are real, medoid, noise, grey, other-label or none, proxies from a black box or none, and "
+            "no second opinion"
+        )
+
+
+def _check_proxies(settings: CalibrationSettings, start: Bundle | None) -> None:
+    if settings.proxy_source is ProxySource.GRADIENT:
+        return
+    if start is None and settings.prototype_kind is PrototypeKind.LEARNED:
+        raise CalibrationError(
+            "prototypes are learned from thousands of fresh proxies made with gradients, and those are not to be made; "
+            "take prototypes of another kind, e.g. real"
+        )
+    if settings.adaptive is not None:
+        raise CalibrationError(
+            "adaptive proxies come on top of those made with gradients, and those are not to be made; leave one out"
+        )
+    if settings.escalation is not None and settings.proxy_source is ProxySource.NONE:
+        raise CalibrationError(
+            "a second opinion is fitted to proxies, and there are to be none; leave escalation out, or make some"
+        )
+
+
+def following_gradients(settings: CalibrationSettings, start: Bundle | None) -> list[str]:
+    """Names of what follows the classifier's gradient in a calibration with these settings."""
+    needing = []
+    if start is None and NEED_GRADIENTS & {settings.prototype_kind, settings.start_kind}:
+        needing.append(f"{settings.prototype_kind} prototypes")
+    if settings.proxy_source is ProxySource.GRADIENT:
+        needing.append("confidence-matched proxies")
+    if settings.adaptive is not None:
+        needing.append("adaptive proxies")
+    if settings.escalation is not None:
+        needing.append("the searches of a second opinion")
+    return needing
+
+
+@torch.enable_grad()
+def gives_gradients(classifier: Classifier) -> bool:
+    """Whether the gradient of the logits reaches the pixels, tried on two images of noise.
+
+    One that is zero everywhere, as that of hard decisions is, is as good as none.
+    """
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(2, *classifier.input_shape, generator=generator).to(classifier.device)
+    pixels = noise.requires_grad_(True)
+    try:
+        logits = classifier(pixels).logits
+        weights = torch.rand(logits.shape, generator=generator).to(logits)
+        (gradient,) = torch.autograd.grad((weights * logits).sum(), pixels)
+    # Graphs of other runtimes fail in their own ways; that they fail is the answer.
+    except Exception:
+        return False
+    return bool(gradient.isfinite().all() and gradient.any())

@@ -15,7 +15,7 @@ from detector.calibration.fitting import Examples, FittingSettings, fit_head
 from detector.calibration.stream import Batch
 from detector.conformal import ConformalScores
 from detector.escalation import Escalator
-from detector.head import Head
+from detector.scorer import Scorer
 from detector.second_opinion import EscalationSettings, SecondOpinion, is_in_band
 from detector.types import Classifier, Images, LabelledImages, ProgressCallback, to_pixels
 
@@ -131,14 +131,14 @@ class _Judge:
     """The first head, and the searches that may follow it."""
 
     escalator: Escalator
-    head: Head
+    head: Scorer
 
     @classmethod
     def of(cls, trainee: Trainee, settings: EscalationSettings) -> "_Judge":
         bundle, device = trainee.bundle, trainee.classifier.device
         escalator = Escalator(
             profiler=bundle.profiler(trainee.classifier, None),
-            prototypes=bundle.prototypes.pixels().to(device),
+            prototypes=bundle.prototypes.images.to(device),
             mixing=bundle.mixing.to(device),
             settings=settings,
         )

@@ -10,10 +10,11 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from detector.calibration.stream import Batch
+from detector.calibration.stream import NO_TALLY, Batch, Tally
 from detector.conformal import ConformalScores
 from detector.head import Head
 from detector.profiles import PathProfiler
+from detector.scorer import Scorer
 from detector.types import CalibrationError, ProgressCallback
 
 
@@ -45,6 +46,7 @@ class Examples:
         is_proxy: 1 a proxy, 0 a clean image.
         claims, labels, true_labels: of the proxies alone, in their order: what speaks for each label, the label
             predicted and the true one.
+        tally: how making the proxies went.
     """
 
     features: Float[Tensor, "image feature"]
@@ -52,6 +54,7 @@ class Examples:
     claims: Float[Tensor, "proxy label claim"]
     labels: Int64[Tensor, " proxy"]
     true_labels: Int64[Tensor, " proxy"]
+    tally: Tally = NO_TALLY
 
     @classmethod
     def without_claims(cls, features: Float[Tensor, "image feature"], is_proxy: Float[Tensor, " image"]) -> "Examples":
@@ -80,22 +83,29 @@ def collect_examples(
     progress: ProgressCallback,
 ) -> Examples:
     """Measure the paths of `n_batches` batches."""
-    found, is_proxy, true_labels = [], [], []
+    features, claims, labels, is_proxy, true_labels, tally = [], [], [], [], [], NO_TALLY
     for done, batch in enumerate(itertools.islice(batches, n_batches), 1):
         images = torch.cat([batch.clean, batch.proxies])
-        found += [profiler.measure(part, prototypes, mixing) for part in profiler.split(images, prototypes, mixing)]
-        is_proxy += [torch.zeros(len(batch.clean)), torch.ones(len(batch.proxies))]
+        flags = torch.arange(len(images), device=images.device) >= len(batch.clean)
+        parts = (profiler.split(rows, prototypes, mixing) for rows in (images, flags))
+        for part, is_attacked in zip(*parts, strict=True):
+            evidence = profiler.measure(part, prototypes, mixing)
+            features.append(evidence.features)
+            # Claims grow with the labels, and nobody asks for those of clean images.
+            claims.append(evidence.claims[is_attacked])
+            labels.append(evidence.labels[is_attacked])
+        is_proxy.append(flags.float())
         true_labels.append(batch.true_labels)
+        tally += batch.tally
         progress("measuring clean images and proxies", done, n_batches)
-    flags = torch.cat(is_proxy).to(found[0].features.device)
-    examples = Examples(
-        features=torch.cat([evidence.features for evidence in found]),
-        is_proxy=flags,
-        claims=torch.cat([evidence.claims for evidence in found])[flags > 0],
-        labels=torch.cat([evidence.labels for evidence in found])[flags > 0],
+    return Examples(
+        features=torch.cat(features),
+        is_proxy=torch.cat(is_proxy),
+        claims=torch.cat(claims),
+        labels=torch.cat(labels),
         true_labels=torch.cat(true_labels),
+        tally=tally,
     )
-    return examples
 
 
 def require_proxies(examples: Examples) -> Examples:
@@ -107,7 +117,7 @@ def require_proxies(examples: Examples) -> Examples:
     if not examples.is_proxy.any():
         raise CalibrationError(
             "none of the proxies fooled the classifier, so nothing can be learned from them; "
-            "allow a larger radius, or check that gradients reach the pixels"
+            "allow a larger radius, more queries where there is no gradient, or make none"
         )
     return examples
 
@@ -143,17 +153,21 @@ def fit_head(learn: Examples, validate: Examples, hidden: tuple[int, ...], setti
 
 
 @torch.no_grad()
-def proxy_figures(
-    head: Head, conformal: ConformalScores, validate: Examples, rates: tuple[float, ...]
-) -> dict[str, float]:
-    """The head's loss in nats on images that it did not learn from, and how many of their proxies would be flagged.
+def loss_figures(head: Head, validate: Examples) -> dict[str, float]:
+    """The head's loss in nats on images that it did not learn from; they decided when to stop, which flatters it."""
+    return {"validation_loss": balanced_loss(head(validate.features), validate.is_proxy).item()}
 
-    These images decided when to stop, so both are a little kinder than fresh images would be.
+
+@torch.no_grad()
+def proxy_figures(
+    head: Scorer, conformal: ConformalScores, validate: Examples, rates: tuple[float, ...]
+) -> dict[str, float]:
+    """How many proxies of images that the head did not learn from would be flagged.
+
+    These images decided when to stop, so that is a little kinder than fresh images would be.
     """
-    scores = head(validate.features)
-    p_values = conformal.p_values(scores[validate.is_proxy > 0])
-    flagged = {f"proxies_flagged_at_{rate}": float((p_values <= rate).double().mean()) for rate in rates}
-    return {"validation_loss": balanced_loss(scores, validate.is_proxy).item()} | flagged
+    p_values = conformal.p_values(head(validate.features[validate.is_proxy > 0]))
+    return {f"proxies_flagged_at_{rate}": float((p_values <= rate).double().mean()) for rate in rates}
 
 
 def fit_claim_weights(examples: Examples) -> Float[Tensor, " claim"]:

@@ -1,30 +1,46 @@
 """From paths to the head that judges them: a first head, and heads that have met what fooled the one before."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
-from torch import Generator
+import torch
+from jaxtyping import Float
+from torch import Generator, Tensor
 
+from detector.bundle_record import ProxySource
 from detector.calibration.adaptive import AdaptiveSettings, Paths, adaptive_stream
-from detector.calibration.fitting import Examples, collect_examples, fit_head, require_proxies
+from detector.calibration.clean_only import fit_typicality, fixed_claim_weights
+from detector.calibration.fitting import (
+    Examples,
+    collect_examples,
+    fit_claim_weights,
+    fit_head,
+    loss_figures,
+    require_proxies,
+)
+from detector.calibration.joining import joined_with_typicality
 from detector.calibration.settings import CalibrationSettings
-from detector.calibration.stream import Batch, stream
+from detector.calibration.stream import Batch, Tally, clean_once, stream
 from detector.head import Head
+from detector.scorer import Scorer
 from detector.types import LabelledImages, ProgressCallback
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """A head, and what it was fitted on and stopped by.
+    """A head, and what goes with it.
 
     Attributes:
-        validate: proxies that do not know the detector and clean images, none of which it was fitted on.
+        claim_weights: how much each claim counts towards the suspected label.
+        validate: proxies that do not know the detector and clean images, none of which it was fitted on; None where
+            no proxies are made.
         figures: how it went, by name.
     """
 
-    head: Head
-    learn: Examples
-    validate: Examples
+    head: Scorer
+    claim_weights: Float[Tensor, " claim"]
+    validate: Examples | None
     figures: dict[str, float]
 
 
@@ -45,16 +61,50 @@ class HeadTrainer:
     progress: ProgressCallback
 
     def judgement(self) -> Judgement:
-        """Fit the head, and again after each round of proxies that know it."""
+        """Fit the head, and again after each round of proxies that know it.
+
+        Without proxies it is fitted on clean images alone; beside black-box proxies, which no attack with gradients
+        resembles much, they have their say too.
+        """
+        if self.settings.stream.proxies is None:
+            return self._on_clean_images()
         fitting = self.settings.fitting
         n_validation = max(1, round(fitting.batches * fitting.validation_share))
         learn = self._examples(self.learning, fitting.batches - n_validation)
         validate = self._examples(self.validation, n_validation)
         head = fit_head(learn, validate, self.settings.hidden, fitting)
-        figures: dict[str, float] = {}
+        figures = tally_figures(learn.tally + validate.tally)
         if self.settings.adaptive is not None:
-            head, figures = self._hardened(head, learn, validate, self.settings.adaptive)
-        return Judgement(head=head, learn=learn, validate=validate, figures=figures)
+            head, found = self._hardened(head, learn, validate, self.settings.adaptive)
+            figures |= found
+        figures |= loss_figures(head, validate)
+        return Judgement(
+            head=self._final(head, learn), claim_weights=fit_claim_weights(learn), validate=validate, figures=figures
+        )
+
+    def _final(self, head: Head, learn: Examples) -> Scorer:
+        if self.settings.proxy_source is ProxySource.BLACK_BOX:
+            return joined_with_typicality(head, learn.features[learn.is_proxy == 0])
+        return head
+
+    @torch.no_grad()
+    def _on_clean_images(self) -> Judgement:
+        """A head that says how untypical an image is, from no more images than it would meet beside proxies."""
+        paths, features, claims = self.paths, [], []
+        profiler, n_batches = paths.profiler, self.settings.fitting.batches
+        batches = clean_once(profiler.classifier, self.learning, self.settings.stream, self.generator, self.chunk)
+        for done, batch in enumerate(itertools.islice(batches, n_batches), 1):
+            for images in profiler.split(batch.clean, paths.prototypes, paths.mixing):
+                evidence = profiler.measure(images, paths.prototypes, paths.mixing)
+                features.append(evidence.features)
+                claims.append(evidence.claims)
+            self.progress("measuring clean images", done, n_batches)
+        return Judgement(
+            head=fit_typicality(torch.cat(features)),
+            claim_weights=fixed_claim_weights(torch.cat(claims)),
+            validate=None,
+            figures={"typical_images": float(sum(map(len, features)))},
+        )
 
     def _hardened(
         self, head: Head, known: Examples, unknown: Examples, adaptive: AdaptiveSettings
@@ -80,3 +130,11 @@ class HeadTrainer:
     def _collected(self, batches: Iterator[Batch], n_batches: int) -> Examples:
         paths = self.paths
         return collect_examples(paths.profiler, paths.prototypes, paths.mixing, batches, n_batches, self.progress)
+
+
+def tally_figures(tally: Tally) -> dict[str, float]:
+    """How making proxies went: the share that fooled the classifier and, without gradients, what that took."""
+    figures = {"proxies_succeeded": tally.succeeded / max(1, tally.tried)}
+    if tally.queries:
+        figures |= {"proxy_queries": float(tally.queries), "queries_per_image": tally.queries / tally.tried}
+    return figures

@@ -13,8 +13,16 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
+from detector.calibration.goals import (
+    Goals,
+    GoalShares,
+    all_labels,
+    check_radii,
+    check_shares,
+    first_reached,
+    per_image,
+)
 from detector.calibration.randomness import log_uniform
-from detector.potentials import log_odds_against, margin
 from detector.types import CalibrationError, Classifier, Images, Labels
 
 
@@ -44,17 +52,9 @@ class ProxySettings:
     bisections: int = 3
 
     def __post_init__(self) -> None:
-        if not 0 < self.smallest_radius <= self.largest_radius <= 1:
-            raise CalibrationError(
-                f"the sizes of the proxies run from {self.smallest_radius} to {self.largest_radius}; "
-                "give a smaller and a larger one between 0 and 1, e.g. 0.003 and 0.03"
-            )
+        check_radii(self.smallest_radius, self.largest_radius)
         shares = (self.l2_share, self.targeted_share, self.boundary_share, self.unstopped_share)
-        if min(shares) < 0 or max(shares) > 1 or self.boundary_share + self.unstopped_share > 1:
-            raise CalibrationError(
-                f"shares of the proxies are {shares}; each must lie in [0, 1], and those stopped at the boundary and "
-                "those never stopped may not exceed 1 together"
-            )
+        check_shares(shares, self.boundary_share, self.unstopped_share)
         if not 1 <= self.fewest_steps <= self.most_steps:
             raise CalibrationError(
                 f"proxies were to take {self.fewest_steps} to {self.most_steps} steps; give at least 1, the fewer first"
@@ -67,20 +67,13 @@ class _Plan:
 
     radius: Float[Tensor, " image"]
     is_l2: Bool[Tensor, " image"]
-    is_targeted: Bool[Tensor, " image"]
-    target: Labels
-    wanted_margin: Float[Tensor, " image"]
+    goals: Goals
     n_steps: int
 
     def of(self, chosen: Tensor) -> "_Plan":
         """The plan for some of the images."""
         return _Plan(
-            radius=self.radius[chosen],
-            is_l2=self.is_l2[chosen],
-            is_targeted=self.is_targeted[chosen],
-            target=self.target[chosen],
-            wanted_margin=self.wanted_margin[chosen],
-            n_steps=self.n_steps,
+            radius=self.radius[chosen], is_l2=self.is_l2[chosen], goals=self.goals.of(chosen), n_steps=self.n_steps
         )
 
 
@@ -91,13 +84,15 @@ def make_proxies(
     clean_margins: Float[Tensor, " clean"],
     settings: ProxySettings,
     generator: Generator,
+    allowed: Bool[Tensor, " label"] | None = None,
 ) -> tuple[Images, Bool[Tensor, " image"]]:
     """Attack every image; returns the attacked images and whether each reached another label than its own.
 
     Costs at most 3 forward equivalents a step, one a bisection, and one more. `clean_margins`, in logits, are those to
-    be matched.
+    be matched, `allowed` the labels that proxies may end in: all if not given.
     """
-    plan = _draw_plan(labels, len(classifier.labels), clean_margins, settings, generator)
+    allowed = all_labels(classifier) if allowed is None else allowed
+    plan = _draw_plan(labels, allowed, clean_margins, settings, generator)
     start = torch.rand(images.shape, generator=generator).to(images.device) * 2 - 1
     attacked = _project(images + start * per_image(plan.radius) / 2, images, plan)
     before = attacked.clone()
@@ -109,43 +104,26 @@ def make_proxies(
         active = active[~is_done]
         before[active] = attacked[active]
         attacked[active] = moved[~is_done]
-    attacked = _last_step_shortened(classifier, before, attacked, labels, plan, settings.bisections)
+    # Only the last step is shortened: what came before it had not reached the goal.
+    attacked = first_reached(classifier, before, attacked, labels, plan.goals, settings.bisections)
     with torch.no_grad():
-        succeeded = classifier(attacked).logits.argmax(1) != labels
+        succeeded = plan.goals.is_met(classifier(attacked).logits.argmax(1), labels)
     return attacked, succeeded
 
 
-@torch.no_grad()
-def _last_step_shortened(
-    classifier: Classifier, before: Images, after: Images, labels: Labels, plan: _Plan, bisections: int
-) -> Images:
-    """The first point on the last step of each image where it has the confidence it is to have; its end if none has."""
-    low = torch.zeros(len(before), device=before.device)
-    high = torch.ones_like(low)
-    for _ in range(bisections):
-        middle = (low + high) / 2
-        is_reached = _has_reached(classifier(torch.lerp(before, after, per_image(middle))).logits, labels, plan)
-        high = torch.where(is_reached, middle, high)
-        low = torch.where(is_reached, low, middle)
-    return torch.lerp(before, after, per_image(high))
-
-
 def _draw_plan(
-    labels: Labels, n_labels: int, clean_margins: Tensor, settings: ProxySettings, generator: Generator
+    labels: Labels, allowed: Tensor, clean_margins: Tensor, settings: ProxySettings, generator: Generator
 ) -> _Plan:
-    n_images, device = len(labels), labels.device
-    uniform = torch.rand(4, n_images, generator=generator).to(device)
-    clean_margin = clean_margins[torch.randint(len(clean_margins), (n_images,), generator=generator)].to(device)
-    wanted_margin = torch.where(uniform[3] < settings.boundary_share, 0.0, clean_margin)
-    is_unstopped = uniform[3] > 1 - settings.unstopped_share
-    offset = torch.randint(1, n_labels, (n_images,), generator=generator).to(device)
+    uniform = torch.rand(4, len(labels), generator=generator).to(labels.device)
+    shares = GoalShares(
+        targeted=settings.targeted_share, boundary=settings.boundary_share, unstopped=settings.unstopped_share
+    )
+    goals = Goals.drawn(labels, allowed, clean_margins, shares, uniform[2:], generator)
     n_steps = torch.randint(settings.fewest_steps, settings.most_steps + 1, (1,), generator=generator)
     return _Plan(
         radius=log_uniform(settings.smallest_radius, settings.largest_radius, uniform[0]),
         is_l2=uniform[1] < settings.l2_share,
-        is_targeted=uniform[2] < settings.targeted_share,
-        target=(labels + offset) % n_labels,
-        wanted_margin=torch.where(is_unstopped, torch.inf, wanted_margin),
+        goals=goals,
         n_steps=int(n_steps),
     )
 
@@ -157,17 +135,10 @@ def _step(
     """One gradient step, and which images had reached the confidence they are to have before it."""
     attacked = attacked.detach().requires_grad_(True)
     logits = classifier(attacked).logits
-    loss = torch.where(plan.is_targeted, -log_odds_against(logits, plan.target), log_odds_against(logits, labels))
-    (gradient,) = torch.autograd.grad(loss.sum(), attacked)
-    is_done = _has_reached(logits.detach(), labels, plan)
+    (gradient,) = torch.autograd.grad(plan.goals.gain(logits, labels).sum(), attacked)
+    is_done = plan.goals.has_reached(logits.detach(), labels)
     length = per_image(plan.radius * 2.5 / plan.n_steps)
     return _project(attacked.detach() + _direction(gradient, plan) * length, images, plan), is_done
-
-
-def _has_reached(logits: Float[Tensor, "image label"], labels: Labels, plan: _Plan) -> Bool[Tensor, " image"]:
-    """Whether another label than the true one has won, by the margin that was wanted."""
-    predicted = logits.argmax(1)
-    return (predicted != labels) & (margin(logits, predicted) >= plan.wanted_margin)
 
 
 def _direction(gradient: Tensor, plan: _Plan) -> Tensor:
@@ -189,8 +160,3 @@ def _project(attacked: Images, images: Images, plan: _Plan) -> Images:
 def _l2_factor(images: Tensor) -> float:
     """L2 radius that goes with an L∞ radius of one: half the length of a perturbation that is one everywhere."""
     return 0.5 * math.sqrt(images[0].numel())
-
-
-def per_image(values: Tensor) -> Tensor:
-    """One value an image, ready to meet pixels."""
-    return values[:, None, None, None]

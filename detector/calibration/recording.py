@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from detector.bundle import Bundle
-from detector.bundle_record import SCHEMA_VERSION, AuxiliaryRecord, BundleRecord
+from detector.bundle_record import SCHEMA_VERSION, AuxiliaryRecord, BundleRecord, HeadKind, ProxySource
 from detector.calibration.settings import CalibrationSettings
 from detector.calibration.splits import Splits, image_digests
 from detector.profiles import Auxiliary, PathProfiler
@@ -26,11 +28,26 @@ class Provenance:
         classifier: name under which it can be loaded again.
         preprocessing: how a picture becomes its input.
         auxiliary: the same for the auxiliary classifier, where there is one.
+        notes: what whoever uses the bundle should know about how it was made, a sentence each.
     """
 
     classifier: str
     preprocessing: Mapping[str, Any]
     auxiliary: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def noted(provenance: Provenance, without_images: Bool[Tensor, " label"]) -> Provenance:
+    """With a sentence about the labels that have prototypes and no images, if there are any."""
+    n_without = int(without_images.sum())
+    if n_without == 0:
+        return provenance
+    sentence = (
+        f"{n_without} of {len(without_images)} labels have prototypes, and calibration saw no image of them: a verdict "
+        "on one of them rests on its prototypes and on what is typical of any label, and how often it is a false alarm "
+        "was not measured."
+    )
+    return dataclasses.replace(provenance, notes=(*provenance.notes, sentence))
 
 
 def used_digests(splits: Splits, start: Bundle | None) -> list[bytes]:
@@ -53,7 +70,7 @@ def bundle_record(
     started: float,
 ) -> BundleRecord:
     """Everything that `bundle.json` holds; `started` is what `time.perf_counter` said then."""
-    classifier = profiler.classifier
+    classifier, head = profiler.classifier, _HEAD_KINDS[settings.proxy_source]
     return BundleRecord(
         schema_version=SCHEMA_VERSION,
         classifier=provenance.classifier,
@@ -63,7 +80,7 @@ def bundle_record(
         preprocessing=dict(provenance.preprocessing),
         prototype_kinds=kinds,
         blocks=tuple(profiler.gaussians),
-        hidden=settings.hidden,
+        hidden=() if head is HeadKind.TYPICALITY else settings.hidden,
         n_features=n_features,
         false_positive_rates=settings.false_positive_rates,
         seed=settings.seed,
@@ -75,7 +92,17 @@ def bundle_record(
         seconds=round(time.perf_counter() - started, 1),
         smoothings=profiler.smoothings,
         auxiliary=None if profiler.auxiliary is None else _auxiliary_record(profiler.auxiliary, provenance),
+        head=head,
+        proxies=settings.proxy_source,
+        notes=provenance.notes,
     )
+
+
+_HEAD_KINDS = {
+    ProxySource.GRADIENT: HeadKind.LEARNED,
+    ProxySource.BLACK_BOX: HeadKind.JOINED,
+    ProxySource.NONE: HeadKind.TYPICALITY,
+}
 
 
 def _auxiliary_record(auxiliary: Auxiliary, provenance: Provenance) -> AuxiliaryRecord:

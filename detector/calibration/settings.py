@@ -2,13 +2,16 @@
 
 import dataclasses
 
+from detector.bundle_record import ProxySource
 from detector.calibration.adaptive import AdaptiveSettings
+from detector.calibration.black_box import BlackBoxSettings
 from detector.calibration.fitting import FittingSettings
 from detector.calibration.learning import LearningSettings
+from detector.calibration.proxies import ProxySettings
 from detector.calibration.splits import SplitShares
 from detector.calibration.stream import StreamSettings
 from detector.conformal import images_needed
-from detector.prototypes.prototype_set import PrototypeKind
+from detector.prototypes.prototype_set import PrototypeKind, PrototypeLabels
 from detector.prototypes.star import StarSettings
 from detector.prototypes.synthesis import VisualisationSettings
 from detector.second_opinion import EscalationSettings
@@ -23,6 +26,8 @@ class CalibrationSettings:
     Attributes:
         prototype_kind: how prototypes are made.
         learning_start: how those are made that learned ones start from.
+        prototype_labels: which labels get prototypes. All can, where no image is needed to make them; a verdict on a
+            label without images then rests on what holds for any label.
         n_prototypes: prototypes of each label.
         mixing: mixing weights of the interior waypoints; where learning starts, if prototypes are learned.
         hidden: widths of the head's hidden layers; none makes it linear.
@@ -36,6 +41,7 @@ class CalibrationSettings:
 
     prototype_kind: PrototypeKind = PrototypeKind.LEARNED
     learning_start: PrototypeKind = PrototypeKind.FEATURE_VISUALISED
+    prototype_labels: PrototypeLabels = PrototypeLabels.WITH_IMAGES
     n_prototypes: int = 3
     mixing: tuple[float, ...] = (0.2, 0.4)
     hidden: tuple[int, ...] = (64,)
@@ -61,6 +67,12 @@ class CalibrationSettings:
         if self.learning_start in _NO_START:
             starts = ", ".join(kind for kind in PrototypeKind if kind not in _NO_START)
             raise CalibrationError(f"learning cannot start from {self.learning_start} prototypes; give one of {starts}")
+        if self.prototype_labels is PrototypeLabels.ALL and not self.prototype_kind.needs_no_image:
+            possible = ", ".join(kind for kind in PrototypeKind if kind.needs_no_image)
+            raise CalibrationError(
+                f"{self.prototype_kind} prototypes need images of their label, and prototypes of all labels are asked "
+                f"for; give one of the kinds {possible}, or prototypes of the labels with images alone"
+            )
         if self.n_prototypes < 1:
             raise CalibrationError(f"{self.n_prototypes} prototypes of each label were asked for; at least 1 is needed")
         if self._starts_alike and self.n_prototypes > 1:
@@ -91,6 +103,17 @@ class CalibrationSettings:
                 f"a second opinion between the highest {lowest} and {highest} of scores decides nothing at a "
                 f"false-positive rate of {max(self.false_positive_rates)}; let the band of doubt hold it"
             )
+
+    @property
+    def proxy_source(self) -> ProxySource:
+        """What proxies are made with."""
+        match self.stream.proxies:
+            case ProxySettings():
+                return ProxySource.GRADIENT
+            case BlackBoxSettings():
+                return ProxySource.BLACK_BOX
+            case None:
+                return ProxySource.NONE
 
     @property
     def start_kind(self) -> PrototypeKind:

@@ -8,13 +8,18 @@ from jaxtyping import Float
 from sklearn.covariance import ledoit_wolf
 from torch import Tensor
 
-from detector.potentials import LabelGaussians, blocks_of, cross_entropy
+from detector.calibration.low_rank_fit import fit_low_rank
+from detector.potentials import Gaussians, LabelGaussians, blocks_of, cross_entropy
 from detector.prototypes.prototype_set import PrototypeSet
 from detector.types import CalibrationError, Classifier, LabelledImages, Labels, to_pixels
 
+LARGE_DIMENSION = 256
+"""Dimensions beyond which a block's covariance is kept at low rank: a full one, and as many means as there are labels,
+would grow with the square of a layer's width, and that of the logits with the square of the number of labels."""
+
 
 @torch.no_grad()
-def fit_gaussians(classifier: Classifier, data: LabelledImages, chunk: int) -> Mapping[str, LabelGaussians]:
+def fit_gaussians(classifier: Classifier, data: LabelledImages, chunk: int) -> Mapping[str, Gaussians]:
     """One Gaussian a label for every block of the representations, from correctly classified images.
 
     Raises:
@@ -48,7 +53,12 @@ def fit_gaussians(classifier: Classifier, data: LabelledImages, chunk: int) -> M
     return {name: _fit_block(block, all_labels, len(classifier.labels)) for name, block in blocks.items()}
 
 
-def _fit_block(block: Tensor, labels: Labels, n_labels: int) -> LabelGaussians:
+def _fit_block(block: Tensor, labels: Labels, n_labels: int) -> Gaussians:
+    fit = fit_low_rank if block.shape[1] > LARGE_DIMENSION else _fit_full
+    return fit(block, labels, n_labels)
+
+
+def _fit_full(block: Tensor, labels: Labels, n_labels: int) -> LabelGaussians:
     """Means by label, and Ledoit–Wolf covariances: by label where every label has as many images as dimensions, else
     one of the deviations from the means, shared. A label without images gets the mean of all.
     """
@@ -84,7 +94,7 @@ def prototype_profiles(classifier: Classifier, prototypes: PrototypeSet) -> Floa
     n_labels, n_prototypes = prototypes.images.shape[:2]
     profiles = torch.zeros(n_labels, n_prototypes)
     for label in prototypes.available.nonzero()[:, 0].tolist() if n_prototypes else []:
-        pixels = prototypes.pixels()[label].to(classifier.device)
+        pixels = to_pixels(prototypes.images[label], classifier.device)
         labels = torch.full((n_prototypes,), label, device=pixels.device)
         profiles[label] = cross_entropy(classifier(pixels).logits, labels).cpu()
     return profiles

@@ -10,9 +10,10 @@ from torch import Tensor
 from detector.detector import Detector
 from detector.evaluation.path_profiles import profiles_of
 from detector.paths import barrier_height, straight_paths
-from detector.potentials import LabelGaussians, blocks_of
+from detector.potentials import blocks_of
 from detector.profiles import PathEvidence
 from detector.search import PotentialKind
+from detector.types import to_pixels
 
 MOST_LABELS = 10
 """Labels whose standing is told."""
@@ -103,7 +104,7 @@ def prototype_links(
     bundle, device = detector.bundle, detector.classifier.device
     if bundle.prototypes.n_prototypes == 0 or not bundle.prototypes.available[label]:
         return []
-    pictures = bundle.prototypes.pixels()[label].to(device)
+    pictures = to_pixels(bundle.prototypes.images[label], device)
     starts = image.expand_as(pictures)
     labels = torch.full((len(pictures),), label, device=device)
     mixing = torch.linspace(0, 1, n_points, device=device)
@@ -125,7 +126,6 @@ def _log_distances(
     ends = blocks_of(at_prototypes.logits, at_prototypes.representations)
     columns = []
     for name, block in blocks_of(at_image.logits, at_image.representations).items():
-        whitening = detector.bundle.gaussians[name].whitening.to(block.device)
-        own = whitening if len(whitening) == 1 else whitening[label : label + 1]
-        columns.append(LabelGaussians(means=ends[name], whitening=own).log_distances(block)[0])
+        gaussians = detector.bundle.gaussians[name].to(block.device)
+        columns.append(gaussians.log_distances_between(block, ends[name], label)[0])
     return torch.stack(columns).mean(0).cpu()

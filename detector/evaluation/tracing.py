@@ -10,7 +10,7 @@ from torch import Tensor
 from detector.detector import Detector
 from detector.paths import straight_paths
 from detector.potentials import cross_entropy, margin, pooled
-from detector.types import Images
+from detector.types import Images, to_pixels
 
 N_POINTS = 13
 
@@ -40,7 +40,7 @@ def trace(detector: Detector, images: Images, labels: Tensor, prototypes: Tensor
     """
     classifier, bundle = detector.classifier, detector.bundle
     mixing = torch.linspace(0, 1, n_points)
-    ends = bundle.prototypes.pixels()[labels, prototypes]
+    ends = to_pixels(bundle.prototypes.images[labels, prototypes])
     waypoints = straight_paths(images.cpu(), ends, mixing)
     name, gaussians = [(name, fit) for name, fit in bundle.gaussians.items() if name != "logits"][-1]
     columns: dict[str, list[Tensor]] = {}

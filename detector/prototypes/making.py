@@ -1,6 +1,7 @@
 """Makes the prototypes of every label, by kind."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -11,6 +12,9 @@ from detector.prototypes.selection import candidates_by_label, medoids, spread_o
 from detector.prototypes.star import StarSettings, star_centres
 from detector.prototypes.synthesis import VisualisationSettings, feature_visualised, grey_images, noise_images
 from detector.types import Classifier, LabelledImages, ProgressCallback, StoredImages, to_pixels, to_stored
+
+NUMBERS_AT_ONCE = 2**23
+"""Pixel values that are held as floats together, 32 MiB: 55 images of 3×224×224."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,10 +79,24 @@ def _other_label(workshop: Workshop) -> StoredImages:
 
 def _visualised(workshop: Workshop) -> StoredImages:
     labels = torch.tensor(workshop.labels).repeat_interleave(workshop.n_prototypes)
-    made = feature_visualised(
-        workshop.classifier, labels, workshop.visualisation, workshop.generator, workshop.chunk, workshop.progress
-    )
-    return to_stored(made)
+    made: list[StoredImages] = []
+    for part in torch.split(labels, _at_once(workshop)):
+        before = sum(map(len, made))
+
+        def report(stage: str, done: int, total: int, before: int = before, n_images: int = len(part)) -> None:
+            per_image = total // n_images
+            workshop.progress(stage, before * per_image + done, len(labels) * per_image)
+
+        images = feature_visualised(
+            workshop.classifier, part, workshop.visualisation, workshop.generator, workshop.chunk, report
+        )
+        made.append(to_stored(images))
+    return torch.cat(made)
+
+
+def _at_once(workshop: Workshop) -> int:
+    """How many images may lie in memory with pixels as floats."""
+    return max(1, NUMBERS_AT_ONCE // math.prod(workshop.classifier.input_shape))
 
 
 def _star(workshop: Workshop) -> StoredImages:
@@ -99,11 +117,13 @@ def _star(workshop: Workshop) -> StoredImages:
 
 
 def _noise(workshop: Workshop) -> StoredImages:
-    return to_stored(noise_images(workshop.n_wanted, workshop.classifier.input_shape, workshop.generator))
+    shape, generator = workshop.classifier.input_shape, workshop.generator
+    parts = torch.split(torch.arange(workshop.n_wanted), _at_once(workshop))
+    return torch.cat([to_stored(noise_images(len(part), shape, generator)) for part in parts])
 
 
 def _grey(workshop: Workshop) -> StoredImages:
-    return to_stored(grey_images(workshop.n_wanted, workshop.classifier.input_shape))
+    return to_stored(grey_images(1, workshop.classifier.input_shape)).repeat(workshop.n_wanted, 1, 1, 1)
 
 
 def _none(workshop: Workshop) -> StoredImages:

@@ -36,6 +36,25 @@ class PrototypeKind(enum.StrEnum):
         """
         return self in _SYNTHETIC
 
+    @property
+    def needs_no_image(self) -> bool:
+        """Whether prototypes can be made of labels that there is no image of."""
+        return self in _WITHOUT_IMAGES
+
+
+class PrototypeLabels(enum.StrEnum):
+    """Which labels get prototypes: those that reference images are classified as, or all that the classifier knows."""
+
+    WITH_IMAGES = "with-images"
+    ALL = "all"
+
+
+_WITHOUT_IMAGES = {
+    PrototypeKind.FEATURE_VISUALISED,
+    PrototypeKind.NOISE,
+    PrototypeKind.GREY,
+    PrototypeKind.NONE,
+}
 
 _SYNTHETIC = {
     PrototypeKind.FEATURE_VISUALISED,
@@ -53,7 +72,7 @@ class PrototypeSet:
 
     Attributes:
         images: shape (label, prototype, channel, height, width), 0 to 255.
-        available: shape (label,); false for labels that calibration saw no image of.
+        available: shape (label,); false for labels without prototypes.
         kinds: how each prototype of a label was made, in order.
     """
 

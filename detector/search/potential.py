@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from detector.potentials import LabelGaussians, blocks_of, cross_entropy, log_cross_entropy, margin
+from detector.potentials import Gaussians, blocks_of, cross_entropy, log_cross_entropy, margin
 from detector.types import Classifier, DetectorError, Images, Labels, Outputs
 
 Points = Float[Tensor, "point channel height width"]
@@ -74,7 +74,7 @@ def label_potential(
     kind: PotentialKind,
     classifier: Classifier,
     labels: Labels,
-    gaussians: Mapping[str, LabelGaussians] | None = None,
+    gaussians: Mapping[str, Gaussians] | None = None,
 ) -> LabelPotential:
     """A potential of this kind, with one label a path.
 
@@ -95,7 +95,7 @@ def label_potential(
 class _RepresentationDistance:
     """Log-distance to the label's own Gaussian, averaged over the blocks."""
 
-    def __init__(self, gaussians: Mapping[str, LabelGaussians]) -> None:
+    def __init__(self, gaussians: Mapping[str, Gaussians]) -> None:
         self.gaussians = gaussians
 
     def __call__(self, outputs: Outputs, labels: Labels) -> Tensor:

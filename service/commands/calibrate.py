@@ -10,6 +10,7 @@ from service.options import (
     Device,
     Download,
     Json,
+    LabelChoice,
     PresetName,
     PrototypeName,
     SearchMethod,
@@ -44,6 +45,23 @@ def run(
     ] = None,
     per_label: Annotated[
         int | None, typer.Option("--per-label", min=1, help="Prototypes of each label.", show_default=False)
+    ] = None,
+    prototype_labels: Annotated[
+        LabelChoice,
+        typer.Option(
+            "--prototype-labels",
+            help="Labels that get prototypes: those with images, or all, where prototypes are made without images.",
+        ),
+    ] = LabelChoice.WITH_IMAGES,
+    visualisation_steps: Annotated[
+        int | None,
+        typer.Option(
+            "--visualisation-steps",
+            min=1,
+            help="Visualise features in so many long steps at most, and leave each prototype as soon as the "
+            "classifier is sure of it; by default in 128 small ones.",
+            show_default=False,
+        ),
     ] = None,
     mixing: Annotated[
         list[float] | None,
@@ -90,7 +108,8 @@ def run(
         typer.Option(
             "--proxy-radius",
             metavar="LOW HIGH",
-            help="Sizes of the perturbations to calibrate with, L∞ in pixels of 0 to 1; by default 0.8/255 to 8/255.",
+            help="Sizes of the perturbations to calibrate with, L∞ in pixels of 0 to 1; by default 0.8/255 to "
+            "8/255, and 4/255 to 16/255 for black-box ones, which then shrink.",
             show_default=False,
         ),
     ] = None,
@@ -153,8 +172,18 @@ def run(
         typer.Option(
             "--proxies",
             metavar="FAMILY",
-            help="Families of proxies: matched, which are always made, and adaptive, which know the head; repeatable. "
-            "Attacks of the evaluation are refused.",
+            help="Families of proxies: matched, made with gradients, which are the default; adaptive, which know the "
+            "head, besides; or alone black-box, made with logits alone, or none, for clean images alone. Repeatable; "
+            "attacks of the evaluation are refused.",
+            show_default=False,
+        ),
+    ] = None,
+    queries: Annotated[
+        int | None,
+        typer.Option(
+            "--queries",
+            min=10,
+            help="How often the classifier is asked about one black-box proxy at most; by default 200.",
             show_default=False,
         ),
     ] = None,
@@ -187,6 +216,8 @@ def run(
         prototypes=prototypes,
         start=start,
         per_label=per_label,
+        prototype_labels=prototype_labels,
+        visualisation_steps=visualisation_steps,
         mixing=tuple(mixing or ()),
         own_class_weight=own_class_weight,
         false_positive_rates=tuple(false_positive_rate or ()),
@@ -202,6 +233,7 @@ def run(
         smoothing=tuple(smoothing or ()),
         noisy_share=noisy_share,
         proxies=tuple(proxies or ()),
+        queries=queries,
         seed=seed,
         device=device,
         download=download,

@@ -14,6 +14,8 @@ from service.options import (
     FailOn,
     FalsePositiveRate,
     Json,
+    Runtime,
+    RuntimeName,
     Weights,
 )
 
@@ -31,6 +33,7 @@ def run(
         typer.Option("--fail-on", help="Exit with 3 where an image is adversarial or undecided.", show_default=False),
     ] = None,
     device: Device = None,
+    runtime: Runtime = RuntimeName.TORCH,
     json: Json = False,
 ) -> None:
     """Judge images, one verdict a line.
@@ -44,7 +47,9 @@ def run(
     exit_code = run_detection(
         images,
         bundle=bundle,
-        choice=ClassifierChoice(name_or_spec=classifier, weights=weights, device=device, auxiliary=auxiliary),
+        choice=ClassifierChoice(
+            name_or_spec=classifier, weights=weights, device=device, auxiliary=auxiliary, runtime=runtime
+        ),
         false_positive_rate=false_positive_rate,
         fail_on=fail_on,
         json=json,

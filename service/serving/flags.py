@@ -12,7 +12,7 @@ from pydantic import SecretStr, ValidationError
 from service.errors import InputError
 from service.settings import ServeSettings
 
-NO_SETTINGS = {"ISTHMUS_TEST_DATA"}
+NO_SETTINGS = {"ISTHMUS_TEST_DATA", "ISTHMUS_ONNX_PROVIDERS"}
 
 
 def is_repeatable(name: str) -> bool:

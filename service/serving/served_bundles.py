@@ -1,12 +1,11 @@
 """From the setting `bundles` to what is served."""
 
-import hashlib
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
-from service.bundles import SHIPPED_BUNDLES, ClassifierChoice, open_detector, shipped_names
+from service.bundles import ClassifierChoice, digest_of, open_detector, shipped_names
 from service.errors import InputError
+from service.options import RuntimeName
 from service.runtime import ServedBundle
 from service.settings import ServeSettings
 
@@ -30,7 +29,7 @@ def open_served(settings: ServeSettings) -> dict[str, ServedBundle]:
         opened = open_detector(
             source,
             false_positive_rate=settings.false_positive_rate,
-            choice=ClassifierChoice(device=settings.device),
+            choice=ClassifierChoice(device=settings.device, runtime=RuntimeName(settings.runtime)),
         )
         served[name] = ServedBundle(
             name=name,
@@ -54,17 +53,3 @@ def parse_bundle(text: str) -> tuple[str, str]:
     if not NAME.fullmatch(name) or set(name) == {"."} or not folder:
         raise InputError(f"{text!r} is not a bundle to serve; write NAME=FOLDER, with a name of A-Z a-z 0-9 . _ -")
     return name, folder
-
-
-def digest_of(source: str) -> str:
-    """The sha256 over a bundle's files, by their names: what verdicts were made with."""
-    folder = SHIPPED_BUNDLES / source if source in shipped_names() else Path(source)
-    digest = hashlib.sha256()
-    for name in _FILES:
-        content = (folder / name).read_bytes()
-        digest.update(f"{name} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-_FILES: Sequence[str] = ("bundle.json", "tensors.safetensors")

@@ -21,7 +21,7 @@ from detector.prototypes.making import Workshop, make_prototypes
 from detector.prototypes.prototype_set import PrototypeKind, PrototypeSet
 from detector.search import MethodName, PotentialKind, label_potential, method_named
 from detector.second_opinion import EscalationSettings
-from detector.types import Classifier, LabelledImages, ProgressCallback, to_pixels
+from detector.types import Classifier, LabelledImages, ProgressCallback, chosen_pixels, to_pixels
 from models.registry import load_classifier
 from service.bundles import open_bundle
 from service.devices import choose_device
@@ -155,10 +155,10 @@ def untrained(
     runs = [(potential, name, method) for potential, name in plan for method in METHODS]
     found: dict[tuple[object, ...], Contender] = {}
     for done, (kind, name, method) in enumerate(runs, 1):
-        prototypes = sets[name].pixels()
+        prototypes = sets[name].images
         repeated = labels.repeat_interleave(prototypes.shape[1])
         potential = label_potential(kind, arena.classifier, repeated, bundle.gaussians)
-        searched = search_all(potential, images, prototypes[labels], method_named(method), SETTINGS)
+        searched = search_all(potential, images, chosen_pixels(prototypes, labels), method_named(method), SETTINGS)
         for one in untrained_contenders(arena, searched, method, name, str(kind)):
             # Straight paths come out of every search alike; one of them is enough.
             found.setdefault((one.method, one.prototypes, one.potential, one.n_prototypes, one.judge), one)
@@ -181,11 +181,11 @@ def trained(
     learn, validate = _batches(classifier, splits.learning, settings, seed)
     contenders = []
     for name in (own_name(bundle), *HEAD_KINDS):
-        pixels = sets[name].pixels().to(classifier.device)
+        stored = sets[name].images.to(classifier.device)
         mixing = bundle.mixing if name == own_name(bundle) else torch.tensor(settings.mixing)
         plan: list[StraightFeatures | SearchedFeatures] = [
-            StraightFeatures(profiler=profiler, prototypes=pixels[:, :n], mixing=weights)
-            for n in sorted({1, pixels.shape[1]})
+            StraightFeatures(profiler=profiler, prototypes=stored[:, :n], mixing=weights)
+            for n in sorted({1, stored.shape[1]})
             for weights in (mixing, torch.linspace(0.1, 0.8, 8))
         ]
         if name != "real":
@@ -193,8 +193,8 @@ def trained(
                 SearchedFeatures(
                     escalator=Escalator(
                         profiler=profiler,
-                        prototypes=pixels[:, :1],
-                        mixing=mixing.to(pixels),
+                        prototypes=stored[:, :1],
+                        mixing=mixing.to(classifier.device),
                         settings=EscalationSettings(method=method),
                     )
                 )

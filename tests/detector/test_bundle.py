@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from detector import bundle as module
 from detector.bundle import TENSOR_FILE, Bundle, digest_rows
-from detector.bundle_record import RECORD_FILE, SCHEMA_VERSION, is_bundle
+from detector.bundle_record import RECORD_FILE, SCHEMA_VERSION, HeadKind, ProxySource, is_bundle
 from detector.types import BundleError, DetectorError
 
 
@@ -191,6 +191,25 @@ def test_tensors_that_do_not_fit_their_record_are_refused(saved: Path, name: str
     tensors = load_file(saved / TENSOR_FILE)
     tensors[name] = torch.zeros(shape)
     save_file(tensors, saved / TENSOR_FILE)
+    with pytest.raises(BundleError, match="does not fit"):
+        Bundle.load(saved)
+
+
+def test_a_bundle_of_an_older_schema_has_a_learned_head_and_proxies_made_with_gradients(
+    bundle: Bundle, saved: Path
+) -> None:
+    record = json.loads((saved / RECORD_FILE).read_text())
+    for field in ("head", "proxies", "notes"):
+        del record[field]
+    (saved / RECORD_FILE).write_text(json.dumps(record | {"schema_version": 3}))
+    loaded = Bundle.load(saved)
+    assert (loaded.record.head, loaded.record.proxies) == (HeadKind.LEARNED, ProxySource.GRADIENT)
+    features = torch.zeros(1, bundle.record.n_features)
+    assert torch.equal(loaded.head(features), bundle.head(features))
+
+
+def test_tensors_of_another_kind_of_head_are_refused(saved: Path) -> None:
+    _change_record(saved, head="typicality")
     with pytest.raises(BundleError, match="does not fit"):
         Bundle.load(saved)
 

@@ -1,3 +1,4 @@
+import copy
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -224,3 +225,24 @@ def test_images_and_rates_can_be_checked_before_anything_is_computed(bundle: Bun
 def test_a_step_holds_the_images_whose_paths_fill_a_pass(bundle: Bundle, corners: Any) -> None:
     n_waypoints = bundle.prototypes.n_prototypes * len(bundle.mixing)
     assert Detector(corners, bundle, pixels_per_pass=16 * 5 * n_waypoints).images_per_step == 5
+
+
+def test_searches_are_made_with_the_classifier_that_is_given_for_them(
+    hesitant: Bundle, rippled: Any, corner_images: Callable[..., LabelledImages]
+) -> None:
+    images = _images(corner_images, 12)
+    expected = Detector(rippled, hesitant).inspect(images)
+    rippled.batches.clear()
+    other = copy.copy(rippled)
+    other.batches = []
+    detector = Detector(rippled, hesitant, search_classifier=other)
+    _assert_same(detector.inspect(images), expected)
+    # All that the classifier itself did was to look along straight paths, in one step of few images.
+    assert len(rippled.batches) < 10 < len(other.batches)
+
+
+def test_a_classifier_to_search_with_must_be_the_bundles(bundle: Bundle, corners: Any) -> None:
+    other = copy.copy(corners)
+    other.name = "others"
+    with pytest.raises(BundleError, match="calibrated for corners"):
+        Detector(corners, bundle, search_classifier=other)

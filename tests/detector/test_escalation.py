@@ -120,3 +120,18 @@ def test_a_bundle_comes_back_from_its_folder_with_its_second_opinion(
     images = to_pixels(corner_images(30, seed=8).images)
     first, again = (Detector(corners, one).measure(images).scores for one in (made, read))
     assert torch.equal(first, again)
+
+
+def test_stored_prototypes_show_what_pixels_show(bundle: Any, corners: Any, corner_images: Any) -> None:
+    images = to_pixels(corner_images(4, seed=8).images)
+    labels = corners(images).logits.argmax(1)
+    stored, pixels = (
+        Escalator(
+            profiler=bundle.profiler(corners, None),
+            prototypes=prototypes,
+            mixing=bundle.mixing,
+            settings=EscalationSettings(),
+        ).features(images, labels)[0]
+        for prototypes in (bundle.prototypes.images, bundle.prototypes.pixels())
+    )
+    assert torch.equal(stored, pixels)

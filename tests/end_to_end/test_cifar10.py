@@ -51,6 +51,7 @@ def test_attacks_on_images_that_calibration_never_saw_are_told_from_clean_ones(
     assert figures.clean[1].realised.value < 0.11
 
 
+@pytest.mark.slow
 def test_an_attacker_who_knows_the_detector_is_hindered_where_perturbations_are_small(
     shipped: OpenedDetector, cifar10_test: LabelledImages
 ) -> None:

@@ -89,6 +89,13 @@ def test_it_survives_json() -> None:
     assert Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict()))) == preprocessing
 
 
+def test_what_was_stored_before_there_were_versions_is_the_first() -> None:
+    stored = {"height": 4, "width": 5, "channels": 3, "resize_shorter": None, "interpolation": "bilinear"}
+    preprocessing = Preprocessing.from_dict(stored)
+    assert preprocessing == Preprocessing(height=4, width=5, channels=3)
+    assert preprocessing.to_dict() == stored | {"version": 1}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -97,6 +104,8 @@ def test_it_survives_json() -> None:
         ({"resize_shorter": 3}, "shorter side to 3 leaves too little for a crop of 4×5; resize to at least 4"),
         ({"interpolation": "magic"}, "interpolation: Input should be 'nearest'"),
         ({"mean": 0.5}, "mean: unknown key"),
+        ({"version": 2}, "version 2 of the steps is meant, and version 1 is known here"),
+        ({"version": "new"}, "version: Input should be a valid integer"),
     ],
 )
 def test_a_wrong_value_is_one_clear_line(changes: dict[str, object], message: str) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from models import registry
 from models.digits import load_digits_images
@@ -105,9 +106,19 @@ def test_weights_without_a_card_are_taken_as_they_are(tmp_path: Path) -> None:
     )
 
 
+def test_weights_that_overflow_are_refused(tmp_path: Path) -> None:
+    weights = {name: tensor.clone() for name, tensor in read_weights(registered("digits").weights_file).items()}
+    weights["head.bias"][0] = torch.inf
+    save_file(weights, tmp_path / "own.safetensors")
+    with pytest.raises(ModelError, match="the logits of 4 of 4 random images are infinite or no numbers"):
+        load_classifier("digits", weights=tmp_path / "own.safetensors")
+
+
 def test_weights_of_another_classifier_are_refused(tmp_path: Path) -> None:
     weights = copied(tmp_path)
-    with pytest.raises(ModelError, match=r"not of this architecture: \d+ missing \(first 'stem.0.weight'\)"):
+    with pytest.raises(
+        ModelError, match=r"not of this architecture: \d+ missing \(first 'stem.0.weight', .*\d+ unexpected \(first "
+    ):
         load_classifier("cifar10-resnet20", weights=weights)
 
 

@@ -6,10 +6,14 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from models.adapters.adapted import NetworkKind
 from models.errors import ModelError
 from models.preprocessing import Interpolation
 from models.registry import load_classifier
 from models.spec import load_spec, read_spec
+from models.torchvision_support import import_torchvision
+
+FILE = {"architecture": None, "weights": None}
 
 NETWORK = """
 from torch import nn
@@ -125,11 +129,56 @@ def test_representations_are_found_or_given(tmp_path: Path) -> None:
     assert load_spec(written(tmp_path, representations=["1"])).classifier.representations == ("1",)
 
 
-def test_weights_that_give_nan_are_loaded(tmp_path: Path) -> None:
+def test_weights_that_give_nan_are_refused(tmp_path: Path) -> None:
     network = small()
     nn.init.constant_(network[5].bias, float("nan"))
-    classifier = load_classifier(written(tmp_path, network)).classifier
-    assert classifier(torch.rand(1, 3, 6, 8)).logits.isnan().all()
+    with pytest.raises(ModelError, match="the logits of 4 of 4 random images are infinite or no numbers"):
+        load_classifier(written(tmp_path, network))
+
+
+def test_a_torchvision_network_is_loaded_with_local_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    models = import_torchvision().models
+    network = models.squeezenet1_1(num_classes=3).eval()
+    spec = written(
+        tmp_path,
+        network,
+        architecture="torchvision:squeezenet1_1",
+        arguments={"num_classes": 3},
+        input_size=[40, 40],
+    )
+    loaded = load_spec(spec)
+    assert (loaded.kind, loaded.is_differentiable, loaded.limits) == (NetworkKind.TORCHVISION, True, ())
+    assert loaded.classifier.representations == ("features.1", "features.4", "features.7", "features")
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Path:
+    """A spec of the small network as an exported program."""
+    shapes = ({0: torch.export.Dim("batch")},)
+    exported = torch.export.export(small(), (torch.rand(2, 3, 6, 8),), dynamic_shapes=shapes)
+    torch.export.save(exported, tmp_path / "small.pt2")
+    return written(tmp_path, architecture=None, weights=None, model="small.pt2")
+
+
+def test_a_file_takes_the_place_of_architecture_and_weights(program: Path, tmp_path: Path) -> None:
+    loaded = load_classifier(program)
+    assert loaded.kind is NetworkKind.EXPORTED_PROGRAM
+    assert loaded.is_differentiable
+    assert loaded.limits == ("It cannot be resumed at a representation, so that no layer-wise paths can be looked at.",)
+    live = load_classifier(written(tmp_path)).classifier
+    assert loaded.classifier.representations == live.representations
+    pixels = torch.rand(3, 3, 6, 8)
+    torch.testing.assert_close(loaded.classifier(pixels).logits, live(pixels).logits, atol=1e-5, rtol=0)
+
+
+def test_another_file_may_be_given_in_place_of_the_model(program: Path, tmp_path: Path) -> None:
+    (tmp_path / "small.pt2").rename(tmp_path / "other.pt2")
+    assert load_spec(program, weights=tmp_path / "other.pt2").kind is NetworkKind.EXPORTED_PROGRAM
+    with pytest.raises(
+        ModelError, match=r"w.safetensors does not go with the spec: model is w.safetensors; it must end"
+    ):
+        load_spec(program, weights=tmp_path / "w.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -161,6 +210,19 @@ def test_weights_that_give_nan_are_loaded(tmp_path: Path) -> None:
         ({"arguments": {"width": 5}}, r"'0.weight' has shape \(4, 3, 3, 3\), the network expects \(5, 3, 3, 3\)"),
         ({"representations": ["layer1"]}, "the network has no module 'layer1'"),
         ({"representations": []}, "representations: List should have at least 1 item"),
+        ({"architecture": None}, "give architecture and weights, or model, .* and without architecture"),
+        ({"weights": None}, "give architecture and weights, or model, .* and without weights"),
+        ({"weights": None, "architecture": None}, "without model and without either"),
+        ({"model": "m.pt2"}, "leave architecture and weights out, or model"),
+        ({"model": "m.pt2", "weights": None}, "leave architecture out, or model"),
+        (FILE | {"model": "m.pt2", "arguments": {"a": 1}}, "leave arguments out, or model"),
+        (FILE | {"model": "m.h5"}, "model is m.h5; it must end in one of .pt2, .onnx, .torchscript, .ts, .pt"),
+        (FILE | {"model": "m.pt2"}, "there is no exported program .*m.pt2"),
+        (FILE | {"model": "m.pt2", "logits": "z"}, "logits is for a model in ONNX alone"),
+        (FILE | {"model": "m.ts", "runtime": "torch"}, "runtime is for a model in ONNX alone"),
+        (FILE | {"model": "m.onnx", "runtime": "tensorflow"}, "runtime: Input should be 'onnxruntime' or 'torch'"),
+        (FILE | {"model": "m.onnx", "runtime": "torch", "gradient": "g.onnx"}, "torch finds gradients by itself"),
+        ({"gradient": "g.onnx"}, "gradient is for a model in ONNX alone"),
     ],
 )
 def test_a_wrong_value_is_one_clear_line(tmp_path: Path, changes: dict[str, object], message: str) -> None:

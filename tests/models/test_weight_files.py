@@ -1,4 +1,5 @@
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -76,10 +77,29 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
         read_weights(tmp_path / "w.onnx")
 
 
+def test_torchscript_is_told_where_it_belongs(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(nn.Linear(2, 2), torch.rand(1, 2)).save(str(tmp_path / "w.pt"))
+    with pytest.raises(ModelError, match=r"w.pt is TorchScript, which holds the graph, too; name it under model"):
+        read_weights(tmp_path / "w.pt")
+
+
 def test_the_first_missing_and_unexpected_names_are_shown() -> None:
     weights = {"weight": torch.zeros(3, 2), "module.bias": torch.zeros(3)}
     with pytest.raises(ModelError, match=r"1 missing \(first 'bias'\), 1 unexpected \(first 'module.bias'\)"):
         fit_weights(nn.Linear(2, 3), weights, Path("w.pt"))
+
+
+def test_a_few_names_of_each_are_shown() -> None:
+    weights = {f"stages.{index}.weight": torch.zeros(2) for index in range(5)}
+    network = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    message = (
+        r"4 missing \(first '0.weight', '0.bias', '1.weight'\), "
+        r"5 unexpected \(first 'stages.0.weight', 'stages.1.weight', 'stages.2.weight'\)"
+    )
+    with pytest.raises(ModelError, match=message):
+        fit_weights(network, weights, Path("w.pt"))
 
 
 def test_a_wrong_shape_is_shown() -> None:
@@ -93,3 +113,17 @@ def test_batch_counts_may_be_missing() -> None:
     weights = {name: tensor + 1 for name, tensor in network.state_dict().items() if name != "num_batches_tracked"}
     fit_weights(network, weights, Path("w.pt"))
     assert network.bias.tolist() == [1, 1]
+
+
+def test_weights_that_name_no_version_of_their_layout_have_the_networks(tmp_path: Path) -> None:
+    class Versioned(nn.Linear):
+        _version = 3
+
+        def _load_from_state_dict(self, state, prefix, local_metadata, *others):
+            assert local_metadata["version"] == 3
+            super()._load_from_state_dict(state, prefix, local_metadata, *others)
+
+    network = nn.Sequential(Versioned(2, 2))
+    weights = {name: torch.ones_like(tensor) for name, tensor in network.state_dict().items()}
+    fit_weights(network, weights, tmp_path)
+    assert bool((network[0].weight == 1).all())

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from detector.bundle_record import ProxySource
 from detector.prototypes.prototype_set import PrototypeKind
 from service import bundle_info
 from service.bundle_info import run_info, summarise
@@ -11,6 +12,8 @@ from service.errors import InputError
 
 
 class Record:
+    proxies = ProxySource.GRADIENT
+
     def model_dump(self, *, mode):
         assert mode == "json"
         return {"classifier": "digits", "measured": {"accuracy": 0.98765}, "prototype_kinds": ["learned", "learned"]}
@@ -42,6 +45,19 @@ def test_the_summary_adds_what_follows_from_the_tensors(bundle):
 def test_the_summary_says_whether_anybodys_images_are_in_the_bundle(bundle):
     bundle.prototypes.kinds = (PrototypeKind.NOISE, PrototypeKind.LEARNED_FROM_IMAGES)
     assert summarise(bundle)["holds_images"] is True
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (ProxySource.GRADIENT, "proxies that follow the classifier's gradient"),
+        (ProxySource.BLACK_BOX, "proxies from a black-box attack, which has logits alone"),
+        (ProxySource.NONE, "clean images alone"),
+    ],
+)
+def test_the_summary_says_in_words_how_the_bundle_was_calibrated(bundle, monkeypatch, source, words):
+    monkeypatch.setattr(Record, "proxies", source)
+    assert summarise(bundle)["calibrated_with"] == words
 
 
 def test_json_is_the_summary(bundle, capsys):

@@ -3,9 +3,18 @@ from types import SimpleNamespace
 import pytest
 
 from detector.types import BundleError
+from models.errors import ModelError
 from service import bundles
-from service.bundles import ClassifierChoice, open_auxiliary, open_bundle, open_classifier, shipped_names
+from service.bundles import (
+    ClassifierChoice,
+    open_auxiliary,
+    open_bundle,
+    open_classifier,
+    require_searchable,
+    shipped_names,
+)
 from service.errors import InputError
+from service.options import RuntimeName
 
 
 @pytest.fixture
@@ -136,3 +145,55 @@ def test_the_auxiliary_is_the_one_that_the_bundle_names_or_the_user_gives(loaded
 def test_another_auxiliary_is_refused(loaded_by_name):
     with pytest.raises(BundleError):
         open_auxiliary(watched_bundle("mine"), ClassifierChoice(device="cpu", auxiliary="wrong.toml"))
+
+
+@pytest.mark.parametrize(
+    ("opinion", "is_differentiable", "is_refused"), [(None, False, False), (1, True, False), (1, False, True)]
+)
+def test_a_bundle_that_searches_needs_a_classifier_with_gradients(opinion, is_differentiable, is_refused):
+    bundle = SimpleNamespace(second_opinion=opinion)
+    loaded = SimpleNamespace(name="mine", is_differentiable=is_differentiable, limits=("It runs elsewhere.",))
+    if not is_refused:
+        require_searchable(bundle, loaded)
+        return
+    with pytest.raises(InputError, match=r"mine gives no gradient to search with: It runs elsewhere\."):
+        require_searchable(bundle, loaded)
+
+
+@pytest.fixture
+def opened_parts(monkeypatch):
+    """What `open_detector` gives the detector that it opens last, with everything that it loads replaced."""
+    given = []
+
+    def detector(classifier, bundle, rate, **arguments):
+        given.append(arguments)
+
+    loaded = SimpleNamespace(classifier="network", is_differentiable=True, preprocessing=None)
+    monkeypatch.setattr(bundles, "Detector", detector)
+    monkeypatch.setattr(bundles, "open_classifier", lambda *_: loaded)
+    monkeypatch.setattr(bundles, "open_auxiliary", lambda *_: None)
+    monkeypatch.setattr(bundles, "_on_onnx_runtime", lambda *_: "measure")
+
+    def parts(opinion, runtime):
+        bundle = SimpleNamespace(second_opinion=opinion, record=SimpleNamespace(labels=()))
+        monkeypatch.setattr(bundles, "open_bundle", lambda _: bundle)
+        bundles.open_detector("digits", false_positive_rate=0.05, choice=ClassifierChoice(runtime=runtime))
+        return given[-1].get("search_classifier")
+
+    return parts
+
+
+def test_onnx_runtime_searches_where_it_is_chosen_and_the_bundle_searches(opened_parts, monkeypatch):
+    monkeypatch.setattr("models.onnx_files.vjp.search_on_onnx_runtime", lambda classifier: f"{classifier} in ONNX")
+    assert opened_parts("opinion", RuntimeName.ONNXRUNTIME) == "network in ONNX"
+    assert opened_parts(None, RuntimeName.ONNXRUNTIME) is None
+    assert opened_parts("opinion", RuntimeName.TORCH) is None
+
+
+def test_a_classifier_whose_gradient_is_no_graph_is_searched_by_torch(opened_parts, monkeypatch, caplog):
+    def refused(_):
+        raise ModelError("ONNX has nothing for the operation lgamma")
+
+    monkeypatch.setattr("models.onnx_files.vjp.search_on_onnx_runtime", refused)
+    assert opened_parts("opinion", RuntimeName.ONNXRUNTIME) is None
+    assert "searched with PyTorch: ONNX has nothing for the operation lgamma" in caplog.text

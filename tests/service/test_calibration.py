@@ -1,14 +1,18 @@
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from detector.bundle_record import ProxySource
 from detector.presets import Preset, settings_for
 from detector.prototypes.prototype_set import PrototypeKind
 from detector.types import CalibrationError
+from models.registry import load_classifier
 from service import calibration
 from service.calibration import refuse_unwritable
+from service.calibration_costs import notes_on
 from service.calibration_request import CalibrationRequest, settings_of
 from service.cli import app
 from service.errors import InputError
@@ -99,6 +103,44 @@ def test_the_command_passes_on_what_is_asked(monkeypatch):
 def test_options_out_of_range_are_exit_code_2(wrong):
     command = "calibrate --classifier digits --images a --held-out b --out c " + wrong
     assert CliRunner().invoke(app, command.split()).exit_code == 2
+
+
+def _detached_digits(*_, **__):
+    loaded = load_classifier("digits")
+    loaded.classifier.network.register_forward_hook(lambda _module, _inputs, logits: logits.detach())
+    return loaded
+
+
+def test_a_classifier_without_gradients_is_calibrated_and_the_bundle_says_what_that_costs(
+    monkeypatch, tmp_path, caplog, capsys
+):
+    monkeypatch.setattr(calibration, "load_classifier", _detached_digits)
+    asked = CalibrationRequest(
+        classifier="digits",
+        images="digits:train",
+        held_out="digits:held-out",
+        out=tmp_path / "bundle",
+        per_label=1,
+        batches=3,
+        queries=20,
+        proxies=("black-box",),
+        proxy_radius=(0.1, 0.3),
+        false_positive_rates=(0.05,),
+    )
+    calibration.run_calibration(asked, json=True)
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["prototype_kinds"] == {"real": 1}
+    assert summary["calibrated_with"] == "proxies from a black-box attack, which has logits alone"
+    assert summary["measured"]["queries_per_image"] <= 20
+    assert summary["notes"] == list(notes_on(ProxySource.BLACK_BOX))
+    assert list(notes_on(ProxySource.BLACK_BOX)) == caplog.messages
+
+
+def test_what_follows_gradients_is_refused_before_the_images_are_read(monkeypatch, tmp_path):
+    monkeypatch.setattr(calibration, "load_classifier", _detached_digits)
+    asked = dataclasses.replace(request("digits", prototypes=PrototypeName.LEARNED), out=tmp_path / "bundle")
+    with pytest.raises(InputError, match="digits gives no gradient"):
+        calibration.run_calibration(asked, json=True)
 
 
 def test_a_folder_of_something_else_is_refused_before_the_work(tmp_path):

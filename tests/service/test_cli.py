@@ -11,7 +11,20 @@ from service import bundle_info, detection
 from service.cli import app
 from service.errors import InputError
 
-COMMANDS = ["calibrate", "demo", "detect", "evaluate", "compare", "explain", "serve", "study", "info", "train"]
+COMMANDS = [
+    "calibrate",
+    "demo",
+    "detect",
+    "evaluate",
+    "compare",
+    "explain",
+    "export",
+    "inspect-model",
+    "serve",
+    "study",
+    "info",
+    "train",
+]
 
 runner = CliRunner()
 

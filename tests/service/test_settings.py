@@ -20,6 +20,7 @@ VALUES = {
     "log_format": "text",
     "log_level": "debug",
     "device": "cpu",
+    "runtime": "onnxruntime",
     "otlp_endpoint": "http://localhost:4318",
     "drift_false_alarms": "7.5",
 }

@@ -16,10 +16,10 @@ def guides_for(detector: Detector, clean: LabelledImages, labels: Tensor) -> dic
     Args:
         labels: those that guides are wanted for; one that nothing passes for has none.
     """
-    prototypes, found = detector.bundle.prototypes.pixels(), {}
+    prototypes, found = detector.bundle.prototypes.images, {}
     for label in sorted(set(labels.tolist())):
         of_label = to_pixels(clean.images[clean.labels == label][:MOST_OF_A_KIND])
-        tried = torch.cat([prototypes[label][:MOST_OF_A_KIND], of_label])
+        tried = torch.cat([to_pixels(prototypes[label][:MOST_OF_A_KIND]), of_label])
         verdicts = detector.inspect(tried)
         passed = [v.p_value is not None and v.p_value > detector.false_positive_rate for v in verdicts]
         named = [verdict.label == label for verdict in verdicts]

@@ -13,7 +13,7 @@ from detector.bundle import Bundle
 from detector.passes import images_per_pass
 from detector.paths import straight_paths
 from detector.potentials import cross_entropy
-from detector.types import Classifier, Images, Labels
+from detector.types import Classifier, Images, Labels, Prototypes, chosen_pixels
 
 WAYPOINTS = 8
 """Evenly spaced ones between image and prototype."""
@@ -29,7 +29,7 @@ class LinearBarrier:
     """
 
     classifier: Classifier
-    prototypes: Float[Tensor, "label prototype channel height width"]
+    prototypes: Prototypes
     ends: Float[Tensor, "label prototype"]
     mixing: Float[Tensor, " waypoint"]
     name: str = "barrier"
@@ -53,7 +53,7 @@ class LinearBarrier:
     def _highest_inside(self, images: Images, labels: Labels) -> Float[Tensor, "image prototype"]:
         n_prototypes, n_waypoints = self.prototypes.shape[1], len(self.mixing)
         starts = images.repeat_interleave(n_prototypes, 0)
-        waypoints = straight_paths(starts, self.prototypes[labels].flatten(0, 1), self.mixing)
+        waypoints = straight_paths(starts, chosen_pixels(self.prototypes, labels).flatten(0, 1), self.mixing)
         logits = self.classifier(waypoints.flatten(0, 1)).logits
         found = cross_entropy(logits, labels.repeat_interleave(n_prototypes * n_waypoints))
         return found.view(len(images), n_prototypes, n_waypoints).amax(2)
@@ -64,7 +64,7 @@ def linear_barrier(classifier: Classifier, bundle: Bundle, n_waypoints: int = WA
     device = classifier.device
     return LinearBarrier(
         classifier=classifier,
-        prototypes=bundle.prototypes.pixels().to(device),
+        prototypes=bundle.prototypes.images.to(device),
         ends=bundle.prototype_profiles.to(device),
         mixing=torch.linspace(0, 1, n_waypoints + 2, device=device)[1:-1],
     )

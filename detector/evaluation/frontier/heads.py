@@ -14,7 +14,7 @@ from detector.evaluation.frontier.arena import Arena
 from detector.evaluation.frontier.contenders import STRAIGHT, Contender, Judge
 from detector.passes import predicted_labels
 from detector.profiles import PathProfiler
-from detector.types import Images, ProgressCallback
+from detector.types import Images, ProgressCallback, Prototypes
 
 HIDDEN = (64,)
 
@@ -27,7 +27,7 @@ class StraightFeatures:
     """What a detector looks at that has straight paths alone, no smoothed versions and no auxiliary classifier."""
 
     profiler: PathProfiler
-    prototypes: Float[Tensor, "label prototype channel height width"]
+    prototypes: Prototypes
     mixing: Float[Tensor, " waypoint"]
 
     @property
@@ -36,7 +36,7 @@ class StraightFeatures:
         return STRAIGHT, "all"
 
     def __call__(self, images: Images) -> tuple[Float[Tensor, "image feature"], float]:
-        mixing = self.mixing.to(self.prototypes)
+        mixing = self.mixing.to(self.prototypes.device)
         features = self.profiler.features(images.to(self.prototypes.device), self.prototypes, mixing)
         return features.cpu(), 1.0 + self.prototypes.shape[1] * len(self.mixing)
 
@@ -53,7 +53,7 @@ class SearchedFeatures:
         return str(self.escalator.settings.method), str(self.escalator.settings.potential)
 
     @property
-    def prototypes(self) -> Float[Tensor, "label prototype channel height width"]:
+    def prototypes(self) -> Prototypes:
         """Where the paths end."""
         return self.escalator.prototypes
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from detector.judging import NO_INDEX
 from detector.verdict import Decision, Verdict
 from service.errors import InputError
 from service.rest.oip.json_tensors import to_json
@@ -27,9 +28,6 @@ OUTPUTS = {
     "label_name": Datatype.BYTES,
 }
 """The outputs, one value an image each, in the order in which they come unless a request names them."""
-
-NO_LABEL = -1
-"""Where no label is suspected."""
 
 COMPRESSED_FROM = 1024
 """Bytes; what is shorter fits into one packet as it is."""
@@ -93,7 +91,7 @@ def output_tensors(verdicts: Sequence[Verdict], labels: Sequence[str]) -> dict[s
         "label": [verdict.label for verdict in verdicts],
         "verdict": [verdict.decision.value.encode() for verdict in verdicts],
         "suspected_label": [
-            NO_LABEL if verdict.suspected_label is None else verdict.suspected_label for verdict in verdicts
+            NO_INDEX if verdict.suspected_label is None else verdict.suspected_label for verdict in verdicts
         ],
         "label_name": [labels[verdict.label].encode() for verdict in verdicts],
     }

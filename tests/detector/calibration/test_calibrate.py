@@ -181,7 +181,8 @@ def test_too_few_correct_images_are_refused_before_anything_is_learned(
     wrong = LabelledImages(images=held_out.images, labels=(held_out.labels + (torch.arange(240) % 5 > 0)) % 4)
     with pytest.raises(CalibrationError, match="clean calibration images cannot support a false-positive rate"):
         calibrated(held_out=wrong)
-    assert sum(corners.batches) <= 48
+    n_conformal, n_tried_for_gradients = 48, 2
+    assert sum(corners.batches) <= n_conformal + n_tried_for_gradients
 
 
 def test_hardly_any_image_to_learn_from_is_refused(

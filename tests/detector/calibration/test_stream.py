@@ -1,14 +1,17 @@
 import dataclasses
 import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 from torch import Generator
 
+from detector.calibration.black_box import BlackBoxSettings
 from detector.calibration.proxies import ProxySettings
-from detector.calibration.stream import Batch, StreamSettings, correctly_classified, harmless, stream
+from detector.calibration.stream import Batch, StreamSettings, Tally, clean_once, correctly_classified, harmless, stream
 from detector.types import CalibrationError, LabelledImages, to_pixels
 
 STILL = StreamSettings(
@@ -128,3 +131,41 @@ def test_too_few_correct_images_are_refused(
 ) -> None:
     with pytest.raises(CalibrationError, match=f"{n_images} of {n_images} held-out images right, too few"):
         correctly_classified(corners, corner_images(40, seed=1)[4 : 4 + n_images], 8)
+
+
+def test_batches_tell_how_many_proxies_were_tried_and_what_they_took(
+    corners: Any, corner_images: Callable[..., LabelledImages]
+) -> None:
+    black_box = BlackBoxSettings(smallest_radius=0.1, largest_radius=0.3, queries=20)
+    for proxies, asked in ((STILL.proxies, False), (black_box, True)):
+        settings = dataclasses.replace(STILL, proxies=proxies)
+        for batch in _drawn(corners, corner_images(40, seed=1), settings):
+            assert batch.tally.tried == 30
+            assert len(batch.proxies) == min(12, batch.tally.succeeded)
+            assert (0 < batch.tally.queries <= 30 * 20) is asked
+            assert (corners(batch.proxies).logits.argmax(1) != batch.true_labels).all()
+    assert Tally(tried=1, succeeded=2, queries=3) + Tally(tried=10) == Tally(tried=11, succeeded=2, queries=3)
+
+
+def test_a_stream_without_a_family_of_proxies_is_refused(
+    corners: Any, corner_images: Callable[..., LabelledImages]
+) -> None:
+    with pytest.raises(CalibrationError, match="these settings make no proxies"):
+        _drawn(corners, corner_images(8, seed=1), dataclasses.replace(STILL, proxies=None))
+
+
+def test_clean_images_alone_come_once_each(corners: Any, corner_images: Callable[..., LabelledImages]) -> None:
+    data = corner_images(40, seed=1)
+    right, _ = correctly_classified(corners, data, 8)
+    settings = dataclasses.replace(STILL, proxies=None)
+    batches = list(clean_once(corners, data, settings, Generator().manual_seed(0), 8))
+    assert all(len(batch.proxies) == len(batch.true_labels) == 0 for batch in batches)
+    found = sorted((batch * 255).round().to(torch.uint8).flatten(1).tolist() for batch in (b.clean for b in batches))
+    assert sorted(image for part in found for image in part) == sorted(right.images.flatten(1).tolist())
+
+
+@pytest.mark.parametrize("proxies", [ProxySettings(), BlackBoxSettings(queries=30), None])
+def test_settings_come_back_from_what_a_bundle_writes_down(proxies: ProxySettings | BlackBoxSettings | None) -> None:
+    settings = dataclasses.replace(STILL, proxies=proxies)
+    written = json.loads(json.dumps(dataclasses.asdict(settings)))
+    assert TypeAdapter(StreamSettings).validate_python(written) == settings

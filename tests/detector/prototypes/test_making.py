@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from detector.prototypes import PrototypeKind, PrototypeSet
+from detector.prototypes import PrototypeKind, PrototypeSet, making
 from detector.prototypes.making import Workshop, make_prototypes
 from detector.prototypes.star import StarSettings
 from detector.prototypes.synthesis import VisualisationSettings
@@ -104,3 +104,19 @@ def test_one_seed_makes_one_set_without_global_random_numbers(
 def test_pixels_are_rounded_to_the_nearest_byte() -> None:
     pixels = torch.tensor([0.0, 0.4 / 255, 0.6 / 255, 1.0]).view(1, 1, 1, 4)
     assert to_stored(pixels).flatten().tolist() == [0, 0, 1, 255]
+
+
+@pytest.mark.parametrize("kind", [PrototypeKind.FEATURE_VISUALISED, PrototypeKind.NOISE, PrototypeKind.GREY])
+def test_few_images_lie_in_memory_as_floats_at_once(
+    make: Callable[..., PrototypeSet], monkeypatch: pytest.MonkeyPatch, kind: PrototypeKind
+) -> None:
+    sizes: list[int] = []
+
+    def stored(pixels: Tensor) -> Tensor:
+        sizes.append(len(pixels))
+        return to_stored(pixels)
+
+    monkeypatch.setattr(making, "NUMBERS_AT_ONCE", 3 * 16)
+    monkeypatch.setattr(making, "to_stored", stored)
+    assert make(kind).images.shape == (4, 2, 1, 4, 4)
+    assert max(sizes) <= 3

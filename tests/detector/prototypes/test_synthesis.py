@@ -13,7 +13,7 @@ from detector.prototypes.synthesis import (
     noise_images,
     total_variation,
 )
-from detector.types import no_progress
+from detector.types import CalibrationError, no_progress
 
 SETTINGS = VisualisationSettings(steps=60, jitter=0, smoothness=0.0)
 
@@ -39,6 +39,38 @@ def test_no_more_margin_is_asked_for_than_enough(corners: Any) -> None:
     assert (margins > 4.5).all()
     assert (margins < 16).all()
     assert (many.topk(2).values.diff().abs() > 30).all()
+
+
+def test_images_that_are_finished_are_left_as_they_are_while_others_go_on(corners: Any) -> None:
+    """Less than twice the margin at which they are finished: no image takes a further step after it."""
+    settings = VisualisationSettings(steps=60, learning_rate=0.05, jitter=0, smoothness=0.0, finished=3.0)
+    logits = corners(_visualise(corners, settings)).logits
+    margins = logits.topk(2).values.diff().abs()
+    assert logits.argmax(1).tolist() == [0, 1, 2, 3, 0]
+    assert ((margins >= 3.0) & (margins < 6.0)).all()
+    corners.batches.clear()
+    _visualise(corners, settings)
+    assert sum(corners.batches) < 5 * 60 / 2
+
+
+def test_without_a_margin_to_finish_at_images_take_every_step(corners: Any) -> None:
+    _visualise(corners, VisualisationSettings(steps=7))
+    assert sum(corners.batches) == 5 * 7
+
+
+def test_every_step_of_every_image_is_reported(corners: Any) -> None:
+    told: list[tuple[int, int]] = []
+    labels = torch.tensor([0, 1, 2])
+    settings = VisualisationSettings(steps=3, finished=-100.0)
+    feature_visualised(
+        corners, labels, settings, Generator().manual_seed(0), 2, lambda _, done, total: told.append((done, total))
+    )
+    assert told == [(2, 9), (4, 9), (6, 9), (7, 9), (8, 9), (9, 9)]
+
+
+def test_no_step_at_all_is_refused() -> None:
+    with pytest.raises(CalibrationError, match="in 0 steps; at least 1"):
+        VisualisationSettings(steps=0)
 
 
 def test_smoothness_levels_neighbours(corners: Any) -> None:

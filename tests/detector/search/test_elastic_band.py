@@ -142,11 +142,13 @@ def our_band(surface: Any, climb_after: int | None) -> np.ndarray[Any, Any]:
 N_NODES, SPRING = 15, 100.0
 
 
+@pytest.mark.slow
 def test_our_band_and_ases_climb_to_the_same_barrier(surface: Any) -> None:
     ours, ases = (max(height((x, y)) for x, y in nodes) for nodes in (our_band(surface, 50), ase_band(climb=True)))
     assert ours == pytest.approx(ases, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_our_band_and_ases_come_to_rest_on_the_same_path(surface: Any) -> None:
     """Without climbing: which node climbs depends on how the band got there."""
     distances = np.linalg.norm(our_band(surface, None) - ase_band(climb=False), axis=1)

@@ -3,9 +3,9 @@ import shutil
 
 import pytest
 
-from service.bundles import SHIPPED_BUNDLES
+from service.bundles import SHIPPED_BUNDLES, digest_of
 from service.errors import InputError
-from service.serving.served_bundles import digest_of, open_served, parse_bundle
+from service.serving.served_bundles import open_served, parse_bundle
 from service.settings import ServeSettings
 
 

@@ -62,5 +62,5 @@ def test_the_cost_is_one_pass_a_waypoint_and_one_for_the_image(toy: Any) -> None
 def test_the_bundles_own_prototypes_end_the_paths(corners: Any, bundle: Bundle) -> None:
     barrier = linear_barrier(corners, bundle, n_waypoints=4)
     assert barrier.mixing.tolist() == pytest.approx([0.2, 0.4, 0.6, 0.8])
-    assert torch.equal(barrier.prototypes, bundle.prototypes.pixels())
+    assert torch.equal(barrier.prototypes, bundle.prototypes.images)
     assert torch.equal(barrier.ends, bundle.prototype_profiles)

@@ -2,9 +2,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from torch import nn
 
-from models.architectures import build_network
+from models.adapters.adapted import Adapted, NetworkKind
+from models.adapters.factory import build_network, open_architecture
 from models.errors import ModelError
 
 FILE = """
@@ -24,6 +27,19 @@ def wide(width=2):
 
 def nothing():
     return None
+
+
+def classifying(labels=2):
+    return nn.Sequential(nn.Conv2d(1, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(12, labels))
+
+
+class Deciding(nn.Sequential):
+    def forward(self, images):
+        return nn.functional.one_hot(super().forward(images).argmax(1), 2).float()
+
+
+def deciding():
+    return Deciding(*classifying())
 
 
 number = 3
@@ -68,8 +84,6 @@ def test_a_torchvision_network_is_built_untrained() -> None:
         ("no_such_package.models:f", {}, "the module 'no_such_package.models' cannot be imported"),
         ("torchvision:resnet19", {}, "torchvision has no classifier 'resnet19'; near it are .*resnet18"),
         ("torchvision:resnet18", {"weights": "DEFAULT"}, "'weights' would fetch weights"),
-        ("torchvision:resnet18", {"pretrained": True}, "'pretrained' would fetch weights"),
-        ("torchvision:fcn_resnet50", {}, "torchvision has no classifier 'fcn_resnet50'"),
     ],
 )
 def test_what_cannot_be_built_is_one_clear_line(
@@ -78,3 +92,35 @@ def test_what_cannot_be_built_is_one_clear_line(
     with pytest.raises(ModelError, match=message) as caught:
         build_network(architecture, arguments, folder)
     assert "\n" not in str(caught.value)
+
+
+def opened(folder: Path, name: str, **arguments: object) -> Adapted:
+    save_file(build_network("inner/network.py:classifying", {}, folder).state_dict(), folder / "w.safetensors")
+    return open_architecture(
+        f"inner/network.py:{name}",
+        arguments,
+        folder / "w.safetensors",
+        folder,
+        input_shape=(1, 2, 2),
+        representations=None,
+        device=torch.device("cpu"),
+    )
+
+
+def test_a_factory_is_opened_with_its_weights(folder: Path) -> None:
+    adapted = opened(folder, "classifying")
+    assert adapted.kind is NetworkKind.FACTORY
+    assert (adapted.file_digest, adapted.is_differentiable, adapted.limits) == (None, True, ())
+    assert adapted.representations == ("1", "2")
+    assert not adapted.network.training
+
+
+def test_a_network_without_gradients_says_so(folder: Path) -> None:
+    adapted = opened(folder, "deciding")
+    assert not adapted.is_differentiable
+    assert adapted.limits[0].startswith("No gradient of the logits reaches the pixels")
+
+
+def test_weights_of_another_architecture_are_refused(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"'3.weight' has shape \(2, 12\), the network expects \(5, 12\)"):
+        opened(folder, "classifying", labels=5)

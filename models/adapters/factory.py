@@ -1,18 +1,61 @@
-"""From the words of a spec to a network: a factory in a module, in a file, or in torchvision."""
+"""Networks of a factory, in a module or in a file, with weights from a file."""
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
+import torch
 from torch import nn
 
+from models.adapters.adapted import Adapted, NetworkKind
+from models.adapters.probing import NO_GRADIENT, check_runs, grey_image, is_differentiable
+from models.adapters.torchvision import torchvision_factory
 from models.errors import ModelError, one_line
-from models.torchvision_support import import_torchvision
+from models.representations import default_representations
+from models.weight_files import fit_weights, read_weights
+
+TORCHVISION = "torchvision"
+
+
+def open_architecture(
+    architecture: str,
+    arguments: Mapping[str, object],
+    weights: Path,
+    folder: Path,
+    *,
+    input_shape: tuple[int, int, int],
+    representations: Sequence[str] | None,
+    device: torch.device,
+) -> Adapted:
+    """Build a network and put weights from a safetensors file or a state dict into it.
+
+    Args:
+        architecture, arguments, folder: as for `build_network`.
+        input_shape: (channel, height, width).
+        representations: modules that the spec names; found by tracing if not given.
+
+    Raises:
+        ModelError: weights or factory are not to be had or do not fit, or the network does not classify such images.
+    """
+    stored = read_weights(weights)
+    network = build_network(architecture, arguments, folder)
+    fit_weights(network, stored, weights)
+    network.eval().requires_grad_(False).to(device)
+    example = grey_image(input_shape, device)
+    check_runs(network, example)
+    can_differentiate = is_differentiable(network, example)
+    return Adapted(
+        network=network,
+        kind=NetworkKind.TORCHVISION if architecture.startswith(f"{TORCHVISION}:") else NetworkKind.FACTORY,
+        file_digest=None,
+        representations=tuple(representations or default_representations(network, example)),
+        is_differentiable=can_differentiate,
+        limits=() if can_differentiate else (NO_GRADIENT,),
+    )
 
 
 def build_network(architecture: str, arguments: Mapping[str, object], folder: Path) -> nn.Module:
@@ -27,8 +70,8 @@ def build_network(architecture: str, arguments: Mapping[str, object], folder: Pa
         ModelError: the factory is not to be found, fails, or gives no network.
     """
     source, _, name = architecture.rpartition(":")
-    if source == "torchvision":
-        factory = _torchvision_factory(name, arguments)
+    if source == TORCHVISION:
+        factory = torchvision_factory(name, arguments)
     else:
         module = _module_in_file(folder / source) if source.endswith(".py") else _module(source)
         factory = _factory_in(module, name, source)
@@ -39,20 +82,6 @@ def build_network(architecture: str, arguments: Mapping[str, object], folder: Pa
     if not isinstance(network, nn.Module):
         raise ModelError(f"{architecture} gives a {type(network).__name__}, not a torch.nn.Module")
     return network
-
-
-def _torchvision_factory(name: str, arguments: Mapping[str, object]) -> Callable[..., object]:
-    models = import_torchvision().models
-    # Models other than classifiers fetch the weights of their backbones.
-    known = models.list_models(module=models)
-    if name not in known:
-        close = difflib.get_close_matches(name, known, n=3) or known[:3]
-        raise ModelError(f"torchvision has no classifier {name!r}; near it are {', '.join(close)}")
-    fetching = [argument for argument in arguments if argument in ("weights", "pretrained")]
-    if fetching:
-        raise ModelError(f"the argument {fetching[0]!r} would fetch weights; name a file under the spec's weights")
-    builder: Callable[..., object] = models.get_model_builder(name)
-    return builder
 
 
 def _factory_in(module: ModuleType, name: str, source: str) -> Callable[..., object]:

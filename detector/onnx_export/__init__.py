@@ -1,0 +1,1 @@
+"""The detector as a graph that ONNX Runtime computes without Python."""
