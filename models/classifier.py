@@ -40,6 +40,7 @@ class Classifier(nn.Module):
         input_shape: (channel, height, width) of what the network takes.
         outputs: which of the network's logits are kept, one a label and in their order; all of them if not given.
         file_digest: sha256 of the file that holds graph and weights, where the state dict does not say all.
+        built_with: what its architecture was told, where that decides more than the state dict shows.
 
     Raises:
         ModelError: a named module does not exist, or mean and std do not fit the channels, or outputs the labels.
@@ -60,6 +61,7 @@ class Classifier(nn.Module):
         input_shape: tuple[int, int, int],
         outputs: Sequence[int] | None = None,
         file_digest: str | None = None,
+        built_with: str = "",
     ) -> None:
         super().__init__()
         if not len(mean) == len(std) == input_shape[0]:
@@ -74,6 +76,7 @@ class Classifier(nn.Module):
         self.input_shape = input_shape
         self.representations = tuple(representations)
         self._file_digest = file_digest
+        self._built_with = built_with
         self._given_digest: str | None = None
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
@@ -194,14 +197,16 @@ class Classifier(nn.Module):
     def digest(self) -> str:
         """sha256 over weights by name, normalisation, input shape, kept outputs and names of the representations.
 
-        Where graph and weights lie in one file, its sha256 takes the place of the weights, whatever runs it.
+        What its architecture was told is part of it, its code is not: who changes that calibrates again. Where graph
+        and weights lie in one file, its sha256 takes the place of the weights, whatever runs it.
         """
         if self._given_digest is not None:
             return self._given_digest
         if self._file_digest is not None:
             return self._digest_with_file(self._file_digest)
         state = sorted(self.state_dict().items())
-        names = "\n".join([str(self.input_shape), *self.representations, *(name for name, _ in state)])
+        told = [self._built_with] if self._built_with else []
+        names = "\n".join([str(self.input_shape), *self.representations, *(name for name, _ in state), *told])
         head = torch.frombuffer(bytearray(names.encode()), dtype=torch.uint8)
         return tensor_digest([head, *(tensor for _, tensor in state)])
 

@@ -28,6 +28,7 @@ Preprocessing and normalisation are the spec's in all cases: what a file is give
 Paths are relative to the spec.
 """
 
+import json
 from pathlib import Path
 
 import torch
@@ -68,6 +69,7 @@ def load_spec(path: Path, *, weights: Path | None = None, device: torch.device =
         input_shape=spec.input_shape,
         outputs=spec.outputs,
         file_digest=adapted.file_digest,
+        built_with=json.dumps(spec.arguments, sort_keys=True, default=str) if spec.arguments else "",
     ).to(device)
     check_network(classifier, adapted.kind)
     return LoadedClassifier(

@@ -150,7 +150,8 @@ def _readings(classifier: Classifier) -> list[_Reading]:
     for (means, stds), advice in _normalisations(given, classifier.input_shape[0]):
         other_mean, other_std = torch.tensor(means).view_as(mean).to(mean), torch.tensor(stds).view_as(std).to(std)
         if not (torch.allclose(other_mean, mean, atol=0.02) and torch.allclose(other_std, std, rtol=0.1)):
-            said = f"with mean = {_shown(means)} and std = {_shown(stds)}: {advice}; put these into the spec"
+            tried_with = f"with mean = {_shown(means)} and std = {_shown(stds)}"
+            said = f"{tried_with}: {advice}; put into the spec what it was trained with"
             readings.append(_Reading(feed=partial(_normalised, mean=other_mean, std=other_std), advice=said))
     if len(mean.flatten()) == 3:
         said = (

@@ -35,8 +35,8 @@ WITHOUT_GRADIENT = (
 
 def run_inspection(
     name_or_spec: str, *, weights: Path | None, device: str | None, json: bool, images: str | None = None
-) -> None:
-    """Write a description of a classifier.
+) -> bool:
+    """Write a description of a classifier; returns whether nothing seems to be wrong with it.
 
     Args:
         images: the source of an image set that it was not trained on, to have a first look at it with.
@@ -51,15 +51,17 @@ def run_inspection(
         labels = loaded.classifier.labels
         held_out = load_image_set(images, loaded.preprocessing, labels=labels, limit=MOST_IMAGES)
         description["held_out"] = dataclasses.asdict(first_look(loaded, held_out))
+    is_sound = description.get("held_out", {}).get("suspicion") is None
     if json:
         write_json(description)
-        return
+        return is_sound
     table = Table(show_header=False, box=None)
     table.add_column()
     table.add_column(overflow="fold")
     for key, text in _rows(description):
         table.add_row(key, escape(printable(text)))
     results.print(table)
+    return is_sound
 
 
 def describe(loaded: LoadedClassifier) -> dict[str, Any]:

@@ -114,7 +114,7 @@ Runtime = Annotated[
     RuntimeName,
     typer.Option(
         "--runtime",
-        help="What computes paths; onnxruntime needs the extra isthmus[onnx], and is slower where a bundle searches.",
+        help="What computes paths; onnxruntime needs the extra onnx, and is slower where a bundle searches.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, and nothing else.")]

@@ -32,6 +32,12 @@ class ServeSettings(BaseSettings):
         default=("cifar10-resnet20",),
         description="Bundles to serve: names of shipped ones, folders, or NAME=FOLDER; the first is the default.",
     )
+    classifiers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Classifiers of bundles for none of ours: NAME=SPEC.toml, or SPEC.toml for all."
+    )
+    auxiliary_classifiers: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="Their auxiliary classifiers: NAME=SPEC.toml, or SPEC.toml for all."
+    )
     host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback keys are needed.")
     port: int = Field(default=8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     metrics_port: int | None = Field(
@@ -39,7 +45,7 @@ class ServeSettings(BaseSettings):
     )
     device: str | None = Field(default=None, description="cpu, cuda, cuda:1 …; by default CUDA where there is one.")
     runtime: Literal["torch", "onnxruntime"] = Field(
-        default="torch", description="What computes straight paths: torch, or onnxruntime (extra isthmus[onnx])."
+        default="torch", description="What computes straight paths: torch, or onnxruntime (extra onnx)."
     )
     threads: PositiveInt | None = Field(default=None, description="Threads of one computation; by default one.")
     false_positive_rate: float = Field(
@@ -98,7 +104,15 @@ class ServeSettings(BaseSettings):
     )
     remembered_verdicts: PositiveInt = Field(default=10_000, description="Verdicts that feedback can still name.")
 
-    @field_validator("bundles", "allowed_hosts", "cors_origins", "audit_folders", mode="before")
+    @field_validator(
+        "bundles",
+        "classifiers",
+        "auxiliary_classifiers",
+        "allowed_hosts",
+        "cors_origins",
+        "audit_folders",
+        mode="before",
+    )
     @classmethod
     def split(cls, value: Any) -> Any:
         """A variable holds several values between commas; a flag is given several times."""

@@ -156,7 +156,8 @@ def _layerwise(
         return None, "this classifier cannot be run from one of its stages on"
     try:
         return layerwise_barriers(classifier, starts, ends, labels, n_points), None
-    except DetectorError as error:
+    except ValueError as error:
+        # Errors of the classifier's own package are among them: not every network can be entered at its stages.
         return None, str(error).partition(";")[0]
 
 

@@ -47,6 +47,11 @@ def export_onnx(
     Raises:
         ExportError: the module, most likely the classifier in it, cannot be traced or written so.
     """
+    if any(isinstance(module, torch.jit.ScriptModule) for module in graph.modules()):
+        raise ExportError(
+            "the classifier is TorchScript, which cannot be traced into a graph; give it as .pt2, as .onnx, or by its "
+            "factory and weights"
+        )
     try:
         with _silence(), torch.no_grad():
             progress(_STAGE, 0, 3)

@@ -6,6 +6,8 @@ import typer
 
 from service.options import Device, Json, Weights
 
+EXIT_SUSPICIOUS = 2
+
 
 def run(
     classifier: Annotated[
@@ -24,7 +26,11 @@ def run(
     device: Device = None,
     json: Json = False,
 ) -> None:
-    """Say what a classifier takes and gives, how fast it is, and what is not possible with it and why."""
+    """Say what a classifier takes and gives, how fast it is, and what is not possible with it and why.
+
+    Exit codes: 2 where --images show that it is fed wrongly, 0 otherwise.
+    """
     from service.model_inspection import run_inspection  # noqa: PLC0415
 
-    run_inspection(classifier, images=images, weights=weights, device=device, json=json)
+    is_sound = run_inspection(classifier, images=images, weights=weights, device=device, json=json)
+    raise typer.Exit(0 if is_sound else EXIT_SUSPICIOUS)

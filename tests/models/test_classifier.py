@@ -127,6 +127,7 @@ def test_the_digest_changes_with_every_thing_that_decides_the_outputs() -> None:
     variants = [
         fork(),
         fork(mean=[0.5, 0.5]),
+        fork(built_with='{"depth": 2}'),
         fork(std=[0.5, 0.5]),
         fork(outputs=[0, 1]),
         fork(representations=["pool"]),

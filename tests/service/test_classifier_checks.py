@@ -76,7 +76,7 @@ def test_a_classifier_that_is_fed_as_it_was_trained_passes() -> None:
         (
             lambda images: (images / 255 - TRUE_MEAN) / TRUE_STD,
             (0.0, 1.0),
-            r"with mean = \[0\] and std = \[0\.003922\]: it seems to take pixels from 0 to 255; put these into",
+            r"with mean = \[0\] and std = \[0\.003922\]: it seems to take pixels from 0 to 255; put into the spec what",
         ),
         (
             lambda images: ((images + 1) / 2 - TRUE_MEAN) / TRUE_STD,

@@ -89,6 +89,8 @@ def test_a_flag_is_the_name_with_hyphens_and_in_the_singular_where_it_may_be_rep
     assert variable_of("queue_images") == "ISTHMUS_QUEUE_IMAGES"
     assert [flag_of(name) for name in FIELDS if is_repeatable(name)] == [
         "--bundle",
+        "--classifier",
+        "--auxiliary-classifier",
         "--allowed-host",
         "--cors-origin",
         "--audit-folder",

@@ -236,6 +236,18 @@ class Resumable:
         return with_a_hill(activations[:, :1]) if name == "map" else 40 * activations
 
 
+class OneGraph(Resumable):
+    """Could be entered at its stages, had it any."""
+
+    def resume(self, name: str, activations: Tensor, _pixels: Tensor) -> Tensor:
+        raise ValueError(f"{name} cannot be entered; give the network")
+
+
+def test_depth_is_left_out_where_the_classifiers_own_package_refuses(corners: Any, bundle: Bundle) -> None:
+    connection = searched(explain(Detector(OneGraph(corners), bundle), START))
+    assert (connection.layerwise, connection.layerwise_refusal) == (None, "map cannot be entered")
+
+
 def test_the_depth_at_which_a_hill_ends_is_told(altered: Callable[..., Detector], bundle: Bundle) -> None:
     detector = Detector(Resumable(altered(with_a_hill).classifier), bundle)
     connection = searched(explain(detector, START, to=END))

@@ -3,9 +3,10 @@ import shutil
 
 import pytest
 
+from detector.types import BundleError
 from service.bundles import SHIPPED_BUNDLES, digest_of
 from service.errors import InputError
-from service.serving.served_bundles import open_served, parse_bundle
+from service.serving.served_bundles import EVERY, by_bundle, open_served, parse_bundle
 from service.settings import ServeSettings
 
 
@@ -54,3 +55,18 @@ def test_there_must_be_one():
         open_served(ServeSettings(bundles=()))
     with pytest.raises(InputError, match="there is no bundle"):
         open_served(ServeSettings(bundles=("nowhere",)))
+
+
+def test_a_classifier_is_for_one_bundle_or_for_all():
+    assert by_bundle(["a=a.toml", "rest.toml"]) == {"a": "a.toml", EVERY: "rest.toml"}
+    with pytest.raises(InputError, match="two classifiers are given for a;"):
+        by_bundle(["a=a.toml", "a=b.toml"])
+
+
+def test_a_bundle_is_served_with_the_classifier_that_is_given_for_it():
+    settings = ServeSettings(bundles=("one=digits",), device="cpu", classifiers=("one=cifar10-resnet20",))
+    with pytest.raises(BundleError, match="calibrated for digits"):
+        open_served(settings)
+    unknown = settings.model_copy(update={"classifiers": ("two=digits",)})
+    with pytest.raises(InputError, match="given for 'two', and no bundle is called so; there is one"):
+        open_served(unknown)
