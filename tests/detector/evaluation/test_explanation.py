@@ -239,7 +239,7 @@ class Resumable:
 class OneGraph(Resumable):
     """Could be entered at its stages, had it any."""
 
-    def resume(self, name: str, activations: Tensor, _pixels: Tensor) -> Tensor:
+    def resume(self, name: str, _activations: Tensor, _pixels: Tensor) -> Tensor:
         raise ValueError(f"{name} cannot be entered; give the network")
 
 
