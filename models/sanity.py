@@ -7,13 +7,12 @@ from torch import Generator, Tensor
 from models.adapters.adapted import NetworkKind
 from models.adapters.probing import OUT_OF_MEMORY
 from models.classifier import Classifier
+from models.closeness import relative_difference
 from models.errors import ModelError, one_line
 
 N_IMAGES = 4
 TOLERANCE = 1e-3
 """Of logits that should be equal, by the largest of them: kernels differ with the size of the batch, modes far more."""
-_NOTHING = 1e-6
-"""Logits below are compared as if the largest were this."""
 
 _EVAL_FIRST = {
     NetworkKind.TORCHVISION: "call network.eval() in the factory, and leave the mode alone",
@@ -42,12 +41,12 @@ def check_network(classifier: Classifier, kind: NetworkKind) -> None:
     _check_number(classifier, together.shape[1])
     _check_finite(together)
     advice = _EVAL_FIRST.get(kind, "export the network again, after network.eval()")
-    if _differ(together, classifier.all_logits(pixels)):
+    if relative_difference(classifier.all_logits(pixels), together) > TOLERANCE:
         raise ModelError(
             f"the network gives the same images other logits each time: it is in training mode (dropout), or draws "
             f"random numbers; {advice}"
         )
-    if _differ(together[:1], _alone(classifier, pixels[:1])):
+    if relative_difference(_alone(classifier, pixels[:1]), together[:1]) > TOLERANCE:
         raise ModelError(
             f"what the network gives for an image depends on the others in its batch: it is in training mode (batch "
             f"norm), or its batch axis is fixed; {advice}, with a free batch axis"
@@ -110,11 +109,6 @@ def _check_finite(logits: Float[Tensor, "image logit"]) -> None:
             "in half precision (float16) overflow, or the weights were damaged; give the network in float32, and look "
             "at mean and std"
         )
-
-
-def _differ(first: Float[Tensor, "image logit"], second: Float[Tensor, "image logit"]) -> bool:
-    scale = max(_NOTHING, float(first.abs().max()))
-    return bool((first - second).abs().max() > TOLERANCE * scale)
 
 
 def _check_no_probabilities(logits: Float[Tensor, "image logit"], kind: NetworkKind) -> None:

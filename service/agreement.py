@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from detector.detector import Detector
+from detector.evidence import Evidence
 from detector.judging import NO_INDEX
 from detector.types import Images, ProgressCallback, StoredImages, no_progress, to_pixels
 from detector.verdict import Decision, Verdict
@@ -131,7 +132,7 @@ def agreement(expected: Answers, found: Answers, *, false_positive_rate: float, 
 
 def agreement_with(
     detector: Detector,
-    rendering: Callable[[Images], Answers],
+    rendering: Callable[[Images, Evidence], Answers],
     images: Images | StoredImages,
     *,
     progress: ProgressCallback = no_progress,
@@ -139,7 +140,7 @@ def agreement_with(
     """Compare a rendering with what PyTorch finds on straight paths alone, at the detector's own rate.
 
     Args:
-        rendering: answers for one batch of images.
+        rendering: answers for one batch of images; it is given what PyTorch found of them, too.
         images: bytes, or pixels in [0, 1]; taken as many at once as the detector takes in one step.
     """
     rate, expected, found = detector.false_positive_rate, [], []
@@ -150,7 +151,7 @@ def agreement_with(
         with torch.no_grad():
             evidence = detector.straight_paths(part.to(detector.classifier.device))
         expected.append(Answers.of_verdicts(detector.verdicts(evidence, [rate] * len(part))))
-        found.append(rendering(part))
+        found.append(rendering(part, evidence))
         progress("comparing with PyTorch", number + 1, len(parts))
     return agreement(
         Answers.joined(expected),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from detector.evidence import Evidence
 from detector.files import replace_atomically
 from detector.onnx_export.exporting import ExportError
 from detector.types import Images, ProgressCallback, StoredImages
@@ -165,7 +166,7 @@ def _export(
     seconds = time.monotonic() - started
     session = open_session(temporary, detector.classifier.device)
 
-    def rendering(pixels: Images) -> Answers:
+    def rendering(pixels: Images, _expected: Evidence) -> Answers:
         return verdicts_of(session, pixels)
 
     return _Exported(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from models.adapters.adapted import Adapted, NetworkKind
 from models.adapters.tapped import Tapped
+from models.closeness import relative_difference
 from models.errors import ModelError, one_line
 from models.onnx_files.opening import ClassifierGraph, open_classifier_graph
 from models.onnx_files.sessions import open_on_cpu, run_session
@@ -16,9 +17,6 @@ from models.onnx_files.torch_conversion import convert
 
 TOLERANCE = 1e-3
 """How far the converted graph may be from ONNX Runtime, as a part of the largest value of each output."""
-
-_NOTHING = 1e-6
-"""Values below it are taken as this large, since what is left of them is rounding."""
 
 _N_PROBES = 2
 
@@ -80,7 +78,7 @@ def _check_agreement(converted: nn.Module, graph: ClassifierGraph, input_shape: 
     except Exception as error:
         raise ModelError(f"the graph as torch operations fails ({one_line(error)})") from error
     for name, ours, theirs in zip((graph.logits, *graph.representations), given, expected, strict=True):
-        far = _distance(ours.detach(), theirs)
+        far = relative_difference(ours.detach(), theirs) if ours.shape == theirs.shape else float("inf")
         if not far <= TOLERANCE:
             raise ModelError(
                 f"the graph as torch operations gives a {name!r} that is {far:.2g} from ONNX Runtime's; at most "
@@ -88,9 +86,3 @@ def _check_agreement(converted: nn.Module, graph: ClassifierGraph, input_shape: 
             )
     if not given[0].requires_grad or not gradient.isfinite().all() or not gradient.any():
         raise ModelError("the graph as torch operations has no gradient at its input: something in it is no function")
-
-
-def _distance(ours: Tensor, theirs: Tensor) -> float:
-    if ours.shape != theirs.shape:
-        return float("inf")
-    return ((ours - theirs).abs().max() / theirs.abs().max().clamp(min=_NOTHING)).item()

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from models.classifier import Classifier
+from models.closeness import relative_difference
 from models.errors import ModelError
 from models.onnx_files.gradient import GRADIENT, LOGITS, part_of
 from models.onnx_files.graphs import check_runnable
@@ -79,7 +80,7 @@ def _check_logits(model: Any, network: OnnxNetwork, input_shape: tuple[int, int,
     logits_of = open_session(part_of(model, [LOGITS]).SerializeToString(), device)
     expected = run_session(network.session, [images], network.output_shapes)[0]
     (found,) = run_session(logits_of, [images], network.output_shapes[:1])
-    difference = (found - expected).abs().max() / expected.abs().max().clamp_min(1e-6)
+    difference = relative_difference(found, expected)
     if not difference <= LARGEST_DIFFERENCE:
         raise ModelError(
             f"the gradient's graph computes other logits than the classifier's (they differ by {difference:.1%}): it "
