@@ -1,0 +1,1 @@
+"""Offline audits: collections of images, judged in shards that are whole or not there at all."""
