@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from service.commands import (
+    audit,
     calibrate,
     compare,
     demo,
@@ -22,6 +23,7 @@ from service.commands import (
     serve,
     study,
     train,
+    view,
 )
 from service.console import describe_os_error, show_notices, write_error
 from service.errors import InputError
@@ -94,6 +96,7 @@ def prepare(
 
 app.command("demo")(demo.run)
 app.command("detect")(detect.run)
+app.command("audit")(audit.run)
 app.command("calibrate")(calibrate.run)
 app.command("evaluate")(evaluate.run)
 app.command("compare")(compare.run)
@@ -104,6 +107,7 @@ app.command("inspect-model")(inspect_model.run)
 app.command("serve", cls=serve.ServeCommand)(serve.run)
 app.command("study")(study.run)
 app.command("train")(train.run)
+app.command("view")(view.run)
 
 
 def main() -> None:

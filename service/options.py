@@ -99,6 +99,20 @@ class FailOn(enum.StrEnum):
     ADVERSARIAL = "adversarial"
 
 
+class AuditEngine(enum.StrEnum):
+    """What has the shards of an audit judged: this process, or the workers of a Ray cluster."""
+
+    EMBEDDED = "embedded"
+    RAY = "ray"
+
+
+class AuditFailOn(enum.StrEnum):
+    """What an audit must find for the command to fail."""
+
+    FLAGGED = "flagged"
+    DISCOVERIES = "discoveries"
+
+
 class DemoData(enum.StrEnum):
     """What the demonstration runs on."""
 

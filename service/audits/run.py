@@ -19,9 +19,10 @@ from torch import Tensor
 from service.audits.archives import unpack
 from service.audits.background import BackgroundJudge, Chunk
 from service.audits.file_store import AuditFile, FileStore
+from service.audits.folder_listing import FolderListing
 from service.audits.members import ArchiveLimits
 from service.audits.places import Places
-from service.audits.sources import FolderListing, allowed_folder, read_file
+from service.audits.sources import allowed_folder, read_file
 from service.audits.store import Audit, Kind
 from service.engine.work import Answer, Pending
 from service.errors import EngineError, InputError, RequestError

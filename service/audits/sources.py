@@ -1,4 +1,4 @@
-"""Folders that audits read: which are allowed, what is in them, and how a file of them is opened.
+"""Folders that audits read: which are allowed, and how a file of them is opened.
 
 A path may change between being looked at and being opened. So files are opened step by step below an allowed folder,
 and a step that has become a link is refused; where a link leads is decided when the folder is listed.
@@ -8,7 +8,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from service.audits.file_store import AuditFile
@@ -27,7 +27,8 @@ OF_THE_FILE = frozenset(
 
 def is_image_name(name: str) -> bool:
     """Whether a file is an image by its name; hidden ones are not."""
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (a Path each is slow)
+    stem, _, suffix = name.rpartition(".")
+    return bool(stem) and not name.startswith(".") and f".{suffix.lower()}" in SUFFIXES
 
 
 def allowed_folder(text: str, allowed: Sequence[Path]) -> Path:
@@ -61,76 +62,6 @@ def root_of(path: Path, roots: Sequence[Path]) -> Path | None:
     return next((root for root in resolved if path == root or root in path.parents), None)
 
 
-class FolderListing:
-    """The files of a folder and of the folders in it, in order of their names.
-
-    Links to files below an allowed folder are followed, links to folders are not. What cannot be listed and where no
-    link may lead is a file too, refused with the reason: nothing is passed over in silence but what is no image.
-
-    Args:
-        check: asked in each folder; what it raises ends the work.
-    """
-
-    def __init__(self, folder: Path, allowed: Sequence[Path], check: Callable[[], None]) -> None:
-        self._folder = folder
-        self._check = check
-        self._allowed = [root.resolve() for root in allowed]
-        self.n_skipped = 0
-
-    def __iter__(self) -> Iterator[AuditFile]:
-        self.n_skipped = 0
-        waiting: list[tuple[str, ...]] = [()]
-        while waiting:
-            self._check()
-            parts = waiting.pop()
-            try:
-                with _opened_below(self._folder, parts, FOLDER_FLAGS) as folder, os.scandir(folder) as scan:
-                    entries = sorted(scan, key=lambda entry: entry.name)
-                    yield from self._files(parts, entries)
-                    folders = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-            except OSError as error:
-                if not parts or error.errno not in OF_THE_FILE:
-                    raise
-                yield AuditFile(name=_text(parts), refused=f"the folder cannot be read ({error.strerror})")
-                continue
-            waiting += [(*parts, name) for name in reversed(folders)]
-
-    def _files(self, parts: tuple[str, ...], entries: Sequence["os.DirEntry[str]"]) -> Iterator[AuditFile]:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                continue
-            path = os.path.join(self._folder, *parts, entry.name)  # noqa: PTH118 (a Path each is slow)
-            name = _text((*parts, entry.name))
-            if entry.is_symlink():
-                found = self._linked(name, path)
-            elif is_image_name(entry.name):
-                found = _listed(name, path, entry.stat(follow_symlinks=False))
-            else:
-                found = None
-            if found is None:
-                self.n_skipped += 1
-            else:
-                yield found
-
-    def _linked(self, name: str, path: str) -> AuditFile | None:
-        target = Path(os.path.realpath(path))
-        if root_of(target, self._allowed) is None:
-            return AuditFile(name=name, refused="the link leads out of the folders that may be audited")
-        try:
-            status = target.lstat()
-        except OSError as error:
-            return AuditFile(name=name, refused=f"the link leads nowhere ({error.strerror})")
-        if stat.S_ISDIR(status.st_mode):
-            return AuditFile(name=name, refused="links to folders are not followed; audit that folder by itself")
-        return _listed(name, str(target), status) if is_image_name(Path(path).name) else None
-
-
-def _listed(name: str, path: str, status: os.stat_result) -> AuditFile:
-    if not stat.S_ISREG(status.st_mode):
-        return AuditFile(name=name, refused="not a regular file")
-    return AuditFile(name=name, place=os.fsencode(path), size=status.st_size, changed_ns=status.st_mtime_ns)
-
-
 def read_file(file: AuditFile, roots: Sequence[Path], n_bytes: int) -> bytes:
     """The bytes of a listed file below one of some folders; one byte more than `n_bytes` at most.
 
@@ -145,7 +76,7 @@ def read_file(file: AuditFile, roots: Sequence[Path], n_bytes: int) -> bytes:
     if root is None:
         raise InputError("the file is not below a folder that may be audited any more")
     try:
-        with _opened_below(root, path.relative_to(root).parts, FILE_FLAGS) as descriptor:
+        with opened_below(root, path.relative_to(root).parts, FILE_FLAGS) as descriptor:
             return _unchanged(descriptor, file, n_bytes)
     except OSError as error:
         # Where the folder itself cannot be opened, nothing is known of this file.
@@ -170,7 +101,7 @@ def _is_as_listed(descriptor: int, file: AuditFile) -> bool:
 
 
 @contextlib.contextmanager
-def _opened_below(root: Path, parts: Sequence[str], flags: int) -> Iterator[int]:
+def opened_below(root: Path, parts: Sequence[str], flags: int) -> Iterator[int]:
     """A file or folder below a folder, no step of the way being a link."""
     descriptor = os.open(root, FOLDER_FLAGS)
     try:
@@ -183,6 +114,6 @@ def _opened_below(root: Path, parts: Sequence[str], flags: int) -> Iterator[int]
         os.close(descriptor)
 
 
-def _text(parts: Sequence[str]) -> str:
+def path_text(parts: Sequence[str]) -> str:
     """A path as text; bytes of names that are no text are written as escapes."""
     return os.fsencode("/".join(parts)).decode(errors="backslashreplace")

@@ -37,12 +37,10 @@ class Asset:
     tag: str
 
 
-def _read_assets() -> dict[str, Asset]:
-    found = {
-        file.name: file for file in files("service.rest").joinpath("page").iterdir() if _suffix(file) in MEDIA_TYPES
-    }
-    found["report.css"] = files("detector").joinpath("evaluation", "templates", "page.css")
-    return {name: _asset(file) for name, file in found.items()}
+def read_assets(package: str) -> dict[str, Asset]:
+    """The files of the page that a package has in its folder `page`, by name."""
+    found = files(package).joinpath("page").iterdir()
+    return {file.name: _asset(file) for file in found if _suffix(file) in MEDIA_TYPES}
 
 
 def _asset(file: Traversable) -> Asset:
@@ -55,7 +53,9 @@ def _suffix(file: Traversable) -> str:
     return PurePath(file.name).suffix
 
 
-ASSETS: Final = _read_assets()
+_REPORT_STYLE: Final = files("detector").joinpath("evaluation", "templates", "page.css")
+
+ASSETS: Final = read_assets("service.rest") | {"report.css": _asset(_REPORT_STYLE)}
 """By name, `index.html` among them."""
 
 router = APIRouter(include_in_schema=False)
@@ -64,7 +64,7 @@ router = APIRouter(include_in_schema=False)
 @router.api_route("/", methods=["GET", "HEAD"])
 async def index(request: Request) -> Response:
     """The page itself."""
-    return _response(ASSETS[INDEX], request)
+    return asset_response(ASSETS[INDEX], request)
 
 
 @router.api_route("/assets/{name}", methods=["GET", "HEAD"])
@@ -76,10 +76,11 @@ async def asset(name: str, request: Request) -> Response:
     """
     if name not in ASSETS:
         raise NotFoundError("the page has no such file")
-    return _response(ASSETS[name], request)
+    return asset_response(ASSETS[name], request)
 
 
-def _response(asset: Asset, request: Request) -> Response:
+def asset_response(asset: Asset, request: Request) -> Response:
+    """A file of a page; without its content where the browser has it already."""
     # Kept by the browser, but asked for each time: after an upgrade all files are of one version.
     headers = {"ETag": asset.tag, "Cache-Control": "no-cache"}
     known = {tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")}

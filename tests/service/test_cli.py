@@ -12,6 +12,7 @@ from service.cli import app
 from service.errors import InputError
 
 COMMANDS = [
+    "audit",
     "calibrate",
     "demo",
     "detect",
@@ -24,6 +25,7 @@ COMMANDS = [
     "study",
     "info",
     "train",
+    "view",
 ]
 
 runner = CliRunner()

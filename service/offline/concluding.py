@@ -1,0 +1,95 @@
+"""What follows when every image is judged: the summary, the list of discoveries, the report, the last words."""
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+
+from detector.bundle import Bundle
+from detector.types import ProgressCallback
+from service.console import printable, results
+from service.detection import EXIT_FLAGGED
+from service.images import DEFAULT_LIMITS
+from service.offline.audit_folder import AuditFolder
+from service.offline.audit_request import AuditRequest
+from service.offline.discoveries import write_discoveries
+from service.offline.durable import write_durably
+from service.offline.reading import ItemReader
+from service.offline.report.reporting import report_audit
+from service.offline.summary import summarise
+from service.offline.summary_types import Summary
+from service.options import AuditFailOn
+
+SUMMARY_FILE = "summary.json"
+
+
+def conclude(request: AuditRequest, bundle: Bundle, folder: AuditFolder, progress: ProgressCallback) -> Summary:
+    """Make everything that is made of the results of all shards, and write it.
+
+    Raises:
+        OSError: the disk failed, or the network where pictures are read again.
+    """
+    summary = summarise(
+        folder.path,
+        false_discovery_rate=request.false_discovery_rate,
+        n_calibration=len(bundle.conformal.scores),
+        labels=bundle.record.labels,
+        progress=progress,
+    )
+    write_discoveries(folder.path, summary)
+    document = json.dumps(summary.as_document(), indent=2, allow_nan=False) + "\n"
+    write_durably(folder.path / SUMMARY_FILE, document.encode())
+    shown = dataclasses.replace(summary, ranked=summary.ranked[: request.n_pictures])
+    progress("writing the report", 0, 1)
+    reader = ItemReader(allow_urls=request.allow_urls, n_bytes=DEFAULT_LIMITS.n_bytes)
+    with contextlib.closing(reader):
+        report_audit(folder, shown, bundle=bundle, reader=reader)
+    progress("writing the report", 1, 1)
+    return summary
+
+
+def exit_code(summary: Summary, fail_on: AuditFailOn | None) -> int:
+    """What the command ends with."""
+    found = {
+        None: 0,
+        AuditFailOn.FLAGGED: summary.counts.n_flagged,
+        AuditFailOn.DISCOVERIES: summary.discoveries.n,
+    }
+    return EXIT_FLAGGED if found[fail_on] else 0
+
+
+def done_document(summary: Summary, out: Path) -> dict[str, Any]:
+    """The last of the JSON lines: the summary, and where it lies."""
+    return {"event": "done", "out": str(out), **summary.as_document()}
+
+
+def write_words(summary: Summary, out: Path) -> None:
+    """Say on stdout what came out, in a few lines for people."""
+    counts = summary.counts
+    line = Text(f"{counts.n_images:,} images: {counts.n_clean:,} clean, ")
+    line.append(f"{counts.n_adversarial:,} adversarial", "bold red" if counts.n_adversarial else "")
+    line.append(f", {counts.n_undecided:,} undecided, {counts.n_unreadable:,} unreadable")
+    results.print(line)
+    comparison = summary.comparison
+    if comparison is not None and comparison.adversarial.value is not None:
+        results.print(
+            f"{comparison.adversarial.value:.2%} are adversarial; images like those of the calibration would give "
+            f"{comparison.lowest:.2%} to {comparison.highest:.2%}"
+        )
+    results.print(_discoveries_in_words(summary))
+    results.print(Text(printable(out / "report.html")))
+
+
+def _discoveries_in_words(summary: Summary) -> str:
+    found = summary.discoveries
+    name = "discovery" if found.n == 1 else "discoveries"
+    words = f"{found.n:,} {name} at a false-discovery rate of {found.false_discovery_rate:g}"
+    if found.n or not found.n_tested:
+        return words
+    return (
+        f"{words}: among {found.n_tested:,} images it takes {found.n_needed:,} with the smallest p-value that the "
+        f"bundle can give ({found.smallest_p_value:.2g}); here: {found.n_at_smallest:,}"
+    )
