@@ -12,15 +12,15 @@ from detector.types import ProgressCallback
 from service.bundles import open_bundle
 from service.console import describe_os_error, messages, write_error, write_json
 from service.errors import EngineError, InputError
-from service.offline.audit_bars import audit_bars
-from service.offline.audit_folder import AuditFolder
-from service.offline.audit_metrics import AuditMetrics, served_metrics
 from service.offline.audit_request import AuditRequest
-from service.offline.audit_view import AuditView, shown
-from service.offline.contract import Contract
 from service.offline.contracting import contract_of, worker_settings
-from service.offline.progress_lines import JsonLines, PlainLines
-from service.offline.progress_meter import ProgressMeter
+from service.offline.folder.audit_folder import AuditFolder
+from service.offline.folder.contract import Contract
+from service.offline.progress.audit_metrics import AuditMetrics, served_metrics
+from service.offline.progress.bars import audit_bars
+from service.offline.progress.lines import JsonLines, PlainLines
+from service.offline.progress.meter import ProgressMeter
+from service.offline.progress.view import AuditView, shown
 from service.offline.run_record import RunRecord
 from service.offline.signals import termination_interrupts
 from service.offline.sources.opening import open_source
@@ -86,13 +86,13 @@ def open_engine(
         InputError, DetectorError, ModelError: the detector or the cluster cannot be had.
     """
     if request.engine is AuditEngine.RAY:
-        from service.offline.ray_engine import RayEngine  # noqa: PLC0415
+        from service.offline.cluster.ray_engine import RayEngine  # noqa: PLC0415
 
         return RayEngine(settings, address=request.address, n_workers=request.n_workers)
     if n_threads is not None:
         torch.set_num_threads(n_threads)
-    from service.offline.embedded import EmbeddedEngine  # noqa: PLC0415
-    from service.offline.worker import ShardWorker  # noqa: PLC0415
+    from service.offline.judging.embedded import EmbeddedEngine  # noqa: PLC0415
+    from service.offline.judging.worker import ShardWorker  # noqa: PLC0415
 
     return EmbeddedEngine(ShardWorker.open(settings, progress))
 

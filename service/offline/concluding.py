@@ -13,14 +13,14 @@ from detector.types import ProgressCallback
 from service.console import printable, results
 from service.detection import EXIT_FLAGGED
 from service.images import DEFAULT_LIMITS
-from service.offline.audit_folder import AuditFolder
 from service.offline.audit_request import AuditRequest
-from service.offline.discoveries import write_discoveries
-from service.offline.durable import write_durably
-from service.offline.reading import ItemReader
+from service.offline.folder.audit_folder import AuditFolder
+from service.offline.folder.durable import write_durably
+from service.offline.reading.item_reader import ItemReader
 from service.offline.report.reporting import report_audit
-from service.offline.summary import summarise
-from service.offline.summary_types import Summary
+from service.offline.summary.discoveries import write_discoveries
+from service.offline.summary.summarising import summarise
+from service.offline.summary.summary_types import Summary
 from service.options import AuditFailOn
 
 SUMMARY_FILE = "summary.json"

@@ -11,8 +11,8 @@ from detector.bundle import Bundle
 from service.bundles import ClassifierChoice, digest_of, shipped_names
 from service.devices import choose_device
 from service.offline.audit_request import AuditRequest
-from service.offline.chunks import chunk_images
-from service.offline.contract import Contract, columns_record
+from service.offline.folder.contract import Contract, columns_record
+from service.offline.judging.chunks import chunk_images
 from service.offline.sources.source import Source
 from service.offline.work import WorkerSettings
 from service.options import AuditEngine

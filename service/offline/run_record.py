@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from service.offline.audit_request import AuditRequest
-from service.offline.contract import Contract
-from service.offline.durable import write_durably
+from service.offline.folder.contract import Contract
+from service.offline.folder.durable import write_durably
 
 RUN_FILE = "run.json"
 

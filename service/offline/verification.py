@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from service.console import printable, results, write_json
-from service.offline.verifying import verify
+from service.offline.folder.verifying import verify
 from service.progress import progress_bars
 
 EXIT_DAMAGED = 2

@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service.errors import InputError, NotFoundError
-from service.offline.contract import Contract, read_contract
-from service.offline.done_marks import DONE_FOLDER, RESULTS_FOLDER
+from service.offline.folder.contract import Contract, read_contract
+from service.offline.folder.done_marks import DONE_FOLDER, RESULTS_FOLDER
+from service.offline.folder.listing import LISTING_FOLDER
+from service.offline.folder.shards import shard_file
 from service.offline.items import Item
-from service.offline.listing import LISTING_FOLDER
 from service.offline.schema import listed_items
-from service.offline.shards import shard_file
 
 SHARD = re.compile(r"([0-9]{8,})\.json")
 

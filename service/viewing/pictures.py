@@ -14,7 +14,7 @@ from models.preprocessing import Preprocessing
 from service.errors import InputError, NotFoundError
 from service.images import DEFAULT_LIMITS, FORMATS, DecodingLimits, decode
 from service.offline.items import Item
-from service.offline.reading import ItemReader
+from service.offline.reading.item_reader import ItemReader
 
 SUFFIXES = {
     "PNG": ".png",

@@ -21,13 +21,13 @@ from audit_ray import write_images
 from rich.console import Console
 
 from service.bundles import ClassifierChoice, open_bundle
-from service.offline.audit_folder import AuditFolder
 from service.offline.audit_request import AuditRequest
+from service.offline.cluster.ray_cluster import require_ray
 from service.offline.contracting import contract_of, worker_settings
-from service.offline.ray_cluster import require_ray
+from service.offline.folder.audit_folder import AuditFolder
+from service.offline.judging.worker import ShardWorker
 from service.offline.sources.opening import open_source
 from service.offline.work import JudgedShard, Shard
-from service.offline.worker import ShardWorker
 
 
 def bytes_below(folder: Path) -> int:

@@ -25,10 +25,10 @@ from rich.console import Console
 from models.preprocessing import Preprocessing
 from service.bundles import ClassifierChoice, digest_of, open_bundle
 from service.imagesets import load_image_set
-from service.offline import crew_engine
+from service.offline.cluster import crew_engine
+from service.offline.cluster.ray_cluster import STORE_BYTES, require_ray
+from service.offline.cluster.ray_engine import RayEngine
 from service.offline.items import Item
-from service.offline.ray_cluster import STORE_BYTES, require_ray
-from service.offline.ray_engine import RayEngine
 from service.offline.sources.opening import open_source
 from service.offline.work import Shard, Tick, WorkerSettings
 

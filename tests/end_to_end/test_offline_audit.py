@@ -17,8 +17,8 @@ from sklearn.datasets import load_digits
 from typer.testing import CliRunner
 
 from service.cli import app
-from service.offline.audit_folder import AuditFolder
-from service.offline.worker import ShardWorker
+from service.offline.folder.audit_folder import AuditFolder
+from service.offline.judging.worker import ShardWorker
 
 N_IMAGES = 60
 """In shards of 16, 32 and 14, two of the images being none."""

@@ -26,10 +26,10 @@ POISON = """
 import json, os, signal, sys
 from service.bundles import ClassifierChoice, digest_of
 from service.errors import EngineError, InputError
-from service.offline import ray_crew
-from service.offline.ray_actor import RayWorker
-from service.offline.ray_cluster import require_ray
-from service.offline.ray_engine import RayEngine
+from service.offline.cluster import ray_crew
+from service.offline.cluster.ray_actor import RayWorker
+from service.offline.cluster.ray_cluster import require_ray
+from service.offline.cluster.ray_engine import RayEngine
 from service.offline.sources.opening import open_source
 from service.offline.work import Shard, WorkerSettings
 

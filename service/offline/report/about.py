@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from service.offline.contract import Contract
+from service.offline.folder.contract import Contract
 from service.offline.report.words import NARROW, counted, joined, number, rate_text, shown_name
-from service.offline.summary_types import Summary
+from service.offline.summary.summary_types import Summary
 
 MOST_SUFFIXES = 4
 """Kinds of files that were passed over that a sentence names."""

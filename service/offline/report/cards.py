@@ -14,8 +14,8 @@ from detector.verdict import Decision
 from service.offline.report.pictures import Picture, ReportPictures, Strip
 from service.offline.report.steps import group_name
 from service.offline.report.words import counted, nats, number, p_text, shown_name
-from service.offline.summary_parts import Cluster, LabelPair
-from service.offline.summary_types import FlaggedImage, Summary
+from service.offline.summary.parts import Cluster, LabelPair
+from service.offline.summary.summary_types import FlaggedImage, Summary
 
 Shown = tuple[str, str, str]
 """A picture as a data URI, its caption, and its proportions as CSS takes them."""

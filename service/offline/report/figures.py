@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from detector.evaluation.svg import Ink, inline_svg, styled
 from detector.evaluation.tables import cell_text
-from service.offline.summary_types import Bin
+from service.offline.summary.summary_types import Bin
 
 Interval = tuple[float, float]
 """Lower and upper end, as shares from 0 to 1."""

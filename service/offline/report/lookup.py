@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from service.offline.queries import opened_results
+from service.offline.summary.queries import opened_results
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

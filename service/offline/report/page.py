@@ -8,8 +8,8 @@ from markupsafe import Markup
 
 from detector.evaluation.tables import Table, table_context
 from detector.files import replace_atomically
-from service.offline.contract import Contract, read_contract
-from service.offline.listing import Listing
+from service.offline.folder.contract import Contract, read_contract
+from service.offline.folder.listing import Listing
 from service.offline.report import tables
 from service.offline.report.about import facts_of, passed_over, source_name
 from service.offline.report.cards import cluster_cards, flagged_cards, profile_limits
@@ -28,7 +28,7 @@ from service.offline.report.words import (
     rate_text,
     resolution_of,
 )
-from service.offline.summary_types import Standing, Summary
+from service.offline.summary.summary_types import Standing, Summary
 
 REPORT_FILE = "report.html"
 

@@ -16,9 +16,9 @@ from models.preprocessing import Preprocessing
 from service.errors import InputError
 from service.images import DEFAULT_LIMITS, DecodingLimits, decode, pixel_digest
 from service.offline.items import Item
-from service.offline.reading import ItemReader
+from service.offline.reading.item_reader import ItemReader
 from service.offline.report.lookup import Place
-from service.offline.summary_types import FlaggedImage, Summary
+from service.offline.summary.summary_types import FlaggedImage, Summary
 
 Picture = UInt8[ndarray, "channel height width"]
 

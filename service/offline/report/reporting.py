@@ -3,13 +3,13 @@
 from detector.bundle import Bundle
 from models.preprocessing import Preprocessing
 from service.images import DEFAULT_LIMITS, DecodingLimits
-from service.offline.audit_folder import AuditFolder
-from service.offline.contract import read_contract
-from service.offline.reading import ItemReader
+from service.offline.folder.audit_folder import AuditFolder
+from service.offline.folder.contract import read_contract
+from service.offline.reading.item_reader import ItemReader
 from service.offline.report.lookup import places_of
 from service.offline.report.page import write_report
 from service.offline.report.pictures import make_pictures
-from service.offline.summary_types import Summary
+from service.offline.summary.summary_types import Summary
 
 
 def report_audit(

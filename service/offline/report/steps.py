@@ -3,8 +3,8 @@
 import dataclasses
 
 from service.offline.report.words import LONGEST_NAME, counted, joined, number, percent, rate_text, shown_name
-from service.offline.summary_parts import Cluster, Group, Groups
-from service.offline.summary_types import Standing, Summary
+from service.offline.summary.parts import Cluster, Group, Groups
+from service.offline.summary.summary_types import Standing, Summary
 
 MOST_NAMED = 3
 """Folders, labels or reasons that a sentence names."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from detector.evaluation.tables import Table, Value
 from service.offline.report.words import joined, number, shown_name
-from service.offline.summary_parts import Agreement, DuplicateGroup, Duplicates, Group, Groups, UnreadableReason
+from service.offline.summary.parts import Agreement, DuplicateGroup, Duplicates, Group, Groups, UnreadableReason
 
 MOST_EXAMPLES = 3
 

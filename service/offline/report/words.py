@@ -6,8 +6,8 @@ from detector.evaluation.explanation_tables import number_text
 from detector.evaluation.explanation_words import LOWEST_BARRIER
 from detector.evaluation.tables import cell_text
 from service.console import printable
-from service.offline.summary_parts import Duplicates
-from service.offline.summary_types import CleanComparison, Discoveries, Standing, Summary
+from service.offline.summary.parts import Duplicates
+from service.offline.summary.summary_types import CleanComparison, Discoveries, Standing, Summary
 
 NARROW = "\u202f"
 """A space between a number and its sign, at which no line breaks."""

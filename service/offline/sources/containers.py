@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from service.errors import InputError
-from service.offline.parquet_layout import image_layout, opened_parquet
-from service.offline.places import open_place
+from service.offline.reading.parquet_layout import image_layout, opened_parquet
+from service.offline.reading.places import open_place
 from service.offline.sources.fixed import refused_files
 from service.offline.sources.source import ContainerFile, FileKind, Source, kind_of
 

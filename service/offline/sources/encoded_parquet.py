@@ -7,14 +7,14 @@ from typing import Any
 
 from service.errors import InputError
 from service.offline.items import Holder, Item
-from service.offline.parquet_layout import (
+from service.offline.reading.parquet_layout import (
     PATH_COLUMN,
     ParquetLayout,
     image_layout,
     opened_parquet,
     parquet_damage_told,
 )
-from service.offline.places import open_place
+from service.offline.reading.places import open_place
 from service.offline.sources.joined import joined_columns, text_of
 from service.offline.sources.source import ContainerFile, Skipped
 

@@ -8,13 +8,13 @@ from typing import Any, BinaryIO
 
 from service.errors import InputError
 from service.offline.items import Item
+from service.offline.reading.urls import shown_name
 from service.offline.sources.csv_rows import CsvRows
 from service.offline.sources.json_rows import JsonRows
 from service.offline.sources.local_files import item_of, look_up
 from service.offline.sources.parquet_rows import ParquetRows
 from service.offline.sources.rows import PATH_COLUMNS, Opener, Row, Rows
 from service.offline.sources.source import FileKind, Skipped, kind_of, printable
-from service.offline.urls import shown_name
 
 OFTEN = 1024
 

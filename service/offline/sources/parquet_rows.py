@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from service.errors import InputError
-from service.offline.parquet_layout import opened_parquet, parquet_damage_told
+from service.offline.reading.parquet_layout import opened_parquet, parquet_damage_told
 from service.offline.sources.joined import text_of
 from service.offline.sources.rows import PATH_COLUMNS, Opener, Row, layout_of
 from service.offline.sources.source import printable

@@ -7,7 +7,8 @@ from typing import BinaryIO, cast
 
 from service.errors import InputError
 from service.offline.items import Item
-from service.offline.remote_places import RemotePlace, probe
+from service.offline.reading.remote_places import RemotePlace, probe
+from service.offline.reading.urls import WEB, checked_url, protocol_of, shown_name
 from service.offline.sources.braces import expand_braces, has_braces
 from service.offline.sources.containers import container_source, is_without_images
 from service.offline.sources.fixed import FixedItems
@@ -16,7 +17,6 @@ from service.offline.sources.globs import PatternSelection, is_pattern
 from service.offline.sources.manifests import ManifestSource, open_rows
 from service.offline.sources.remote_folders import open_remote_folder
 from service.offline.sources.source import CONTAINERS, ContainerFile, FileKind, Source, kind_of, printable
-from service.offline.urls import WEB, checked_url, protocol_of, shown_name
 
 MANIFEST_BYTES = 4 * 2**20
 """Of a manifest that are asked for at once."""

@@ -6,12 +6,12 @@ from typing import Any
 
 from service.errors import InputError
 from service.offline.items import Item
+from service.offline.reading.urls import filesystem_of, patiently, stamp_of
 from service.offline.sources.containers import sources_among
 from service.offline.sources.folders import ImageSelection
 from service.offline.sources.joined import JoinedSource
 from service.offline.sources.source import NO_COLUMNS, ContainerFile, Skipped, Source, printable
 from service.offline.sources.survey import Parts, survey_of
-from service.offline.urls import filesystem_of, patiently, stamp_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from service.errors import InputError
 from service.offline.items import Holder, Item
-from service.offline.places import Place, open_place
+from service.offline.reading.places import Place, open_place
 from service.offline.sources.samples import FoundImage, images_of
 from service.offline.sources.source import ContainerFile, Skipped
 from service.offline.sources.tar_headers import DamagedError, TarWalk

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from service.offline.contract import Contract
+from service.offline.folder.contract import Contract
 from service.offline.items import Item
 from service.offline.schema import listing_table, results_table
 from service.records import FIELDS, Record

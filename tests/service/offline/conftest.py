@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.offline.audit_folder import AuditFolder
-from service.offline.contract import Contract, columns_record
+from service.offline.folder.audit_folder import AuditFolder
+from service.offline.folder.contract import Contract, columns_record
+from service.offline.folder.standing import Standing
 from service.offline.items import Item
 from service.offline.schema import TIMINGS, results_schema, results_table
-from service.offline.standing import Standing
 from service.offline.work import JudgedShard, Shard
 from service.records import Record, error_record
 

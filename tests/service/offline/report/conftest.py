@@ -13,10 +13,10 @@ from PIL import Image
 from detector.bundle import Bundle
 from service.bundles import open_bundle
 from service.images import pixel_digest
-from service.offline.contract import Contract
+from service.offline.folder.contract import Contract
 from service.offline.items import Item
 from service.offline.report.pictures import ReportPictures, Strip
-from service.offline.summary_parts import (
+from service.offline.summary.parts import (
     Agreement,
     Cluster,
     Clusters,
@@ -30,7 +30,15 @@ from service.offline.summary_parts import (
     Share,
     UnreadableReason,
 )
-from service.offline.summary_types import Bin, CleanComparison, Counts, Discoveries, FlaggedImage, Standing, Summary
+from service.offline.summary.summary_types import (
+    Bin,
+    CleanComparison,
+    Counts,
+    Discoveries,
+    FlaggedImage,
+    Standing,
+    Summary,
+)
 
 
 def share(n: int, of: int) -> Share:

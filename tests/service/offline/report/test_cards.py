@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 
 from service.offline.report.cards import cluster_cards, flagged_cards, profile_limits
-from service.offline.summary_parts import Clusters
+from service.offline.summary.parts import Clusters
 
 
 def test_a_card_says_what_was_flagged_and_why(summary, pictures):

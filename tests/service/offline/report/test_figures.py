@@ -3,7 +3,7 @@ import re
 import pytest
 
 from service.offline.report.figures import FlaggedShare, p_value_figure, share_figure
-from service.offline.summary_types import Bin
+from service.offline.summary.summary_types import Bin
 
 SHARE = FlaggedShare(share=0.12, interval=(0.1, 0.14), nominal=0.05, clean=(0.02, 0.08), is_outside=True)
 

@@ -7,7 +7,7 @@ import torch
 
 from detector.types import to_pixels, to_stored
 from models.preprocessing import Preprocessing
-from service.offline.reading import ItemReader
+from service.offline.reading.item_reader import ItemReader
 from service.offline.report.lookup import Place
 from service.offline.report.pictures import make_pictures
 

@@ -9,10 +9,10 @@ from PIL import Image
 
 from models.preprocessing import Preprocessing
 from service.images import pixel_digest, read_image
-from service.offline.audit_folder import AuditFolder
-from service.offline.durable import parquet_bytes
+from service.offline.folder.audit_folder import AuditFolder
+from service.offline.folder.durable import parquet_bytes
 from service.offline.items import Item
-from service.offline.reading import ItemReader
+from service.offline.reading.item_reader import ItemReader
 from service.offline.report.reporting import report_audit
 from service.offline.schema import listing_table, results_table
 from service.records import error_record

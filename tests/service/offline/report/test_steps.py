@@ -1,7 +1,7 @@
 import dataclasses
 
 from service.offline.report.steps import salient, steps_of
-from service.offline.summary_types import Standing
+from service.offline.summary.summary_types import Standing
 
 
 def titles(summary):

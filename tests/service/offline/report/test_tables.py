@@ -1,7 +1,7 @@
 import dataclasses
 
 from service.offline.report import tables
-from service.offline.summary_parts import UnreadableReason
+from service.offline.summary.parts import UnreadableReason
 
 
 def test_a_folder_that_stands_out_is_bold_and_the_source_itself_has_a_name(summary):

@@ -14,7 +14,7 @@ from service.offline.report.words import (
     resolution_of,
     shown_name,
 )
-from service.offline.summary_types import Counts, Standing
+from service.offline.summary.summary_types import Counts, Standing
 
 
 @pytest.mark.parametrize(

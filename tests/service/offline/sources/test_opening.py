@@ -9,7 +9,7 @@ import pytest
 
 from service.errors import InputError
 from service.offline.items import Holder
-from service.offline.reading import ItemReader
+from service.offline.reading.item_reader import ItemReader
 from service.offline.sources.opening import open_source
 
 

@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from service.errors import InputError
-from service.offline import urls
 from service.offline.items import Holder, Item
-from service.offline.reading import ItemReader
+from service.offline.reading import urls
+from service.offline.reading.item_reader import ItemReader
 from service.offline.sources.opening import open_source
 from service.offline.sources.source import Source
 

@@ -4,10 +4,10 @@ from typing import Any
 import fsspec
 import pytest
 
-from service.offline import urls
+from service.offline.reading import urls
+from service.offline.reading.urls import UnreachableError, filesystem_of
 from service.offline.sources.folders import ImageSelection
 from service.offline.sources.remote_folders import open_remote_folder
-from service.offline.urls import UnreachableError, filesystem_of
 
 
 @pytest.fixture

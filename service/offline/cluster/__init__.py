@@ -1,0 +1,1 @@
+"""Workers in processes and on machines of their own, which may die."""

@@ -1,0 +1,1 @@
+"""From items to rows: decoding and the detector, side by side."""

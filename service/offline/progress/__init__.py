@@ -1,0 +1,1 @@
+"""What is said of an audit while it runs."""

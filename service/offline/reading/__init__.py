@@ -1,0 +1,1 @@
+"""From listed items to their bytes, wherever they lie."""

@@ -1,0 +1,120 @@
+"""Images behind URLs, several at a time and some ahead of whoever takes them."""
+
+import collections
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from service.errors import InputError
+from service.offline.items import Item
+from service.offline.reading.refusals import CHANGED, too_large
+from service.offline.reading.remote_places import opened_web, probe
+from service.offline.reading.urls import WEB, UnreachableError, checked_url, filesystem_of, patiently, protocol_of
+
+AHEAD_BYTES = 64 * 2**20
+"""Of images that are asked for before they are wanted."""
+
+N_AT_ONCE = 16
+
+Fetch = Callable[[Item], bytes | str]
+
+UNKNOWN_BYTES = AHEAD_BYTES // N_AT_ONCE
+"""As what an image counts whose size is not known before."""
+
+
+class RemoteReader:
+    """Reads whole files behind URLs.
+
+    A server that fails again and again ends the audit, to be resumed when it is back. Only on the web, where a list of
+    URLs names many servers and some of them are gone for good, it is a matter of the one image, if a URL that answered
+    before still does.
+
+    Args:
+        n_bytes: of the largest image that is read.
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        self._n_bytes = n_bytes
+        self._threads = ThreadPoolExecutor(N_AT_ONCE, thread_name_prefix="remote")
+        self._closed = threading.Event()
+        self._answered: str | None = None
+
+    def read(self, items: Sequence[Item], fetch: Fetch | None = None) -> Iterator[bytes | str]:
+        """See `service.offline.reading.item_reader.ItemReader`.
+
+        Args:
+            fetch: reads one item, in any thread; by default the whole file.
+        """
+        waiting: collections.deque[tuple[int, Future[bytes | str]]] = collections.deque()
+        n_ahead = 0
+        try:
+            for item in items:
+                cost = min(item.size, self._n_bytes) if item.size is not None else UNKNOWN_BYTES
+                while waiting and (n_ahead + cost > AHEAD_BYTES or len(waiting) >= 2 * N_AT_ONCE):
+                    paid, future = waiting.popleft()
+                    n_ahead -= paid
+                    yield future.result()
+                waiting.append((cost, self._threads.submit(fetch or self._file, item)))
+                n_ahead += cost
+            while waiting:
+                yield waiting.popleft()[1].result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+    def close(self) -> None:
+        """Give up what has not begun."""
+        self._closed.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _file(self, item: Item) -> bytes | str:
+        if item.size is not None and item.size > self._n_bytes:
+            return too_large(item.size, self._n_bytes)
+        try:
+            url = checked_url(item.container)
+            data = self._asked(url)
+        except InputError as error:
+            return str(error)
+        if len(data) > self._n_bytes:
+            return too_large(len(data), self._n_bytes)
+        if item.size is not None and len(data) != item.size:
+            return CHANGED
+        return data
+
+    def _asked(self, url: str) -> bytes:
+        filesystem = filesystem_of(url)
+        if protocol_of(url) not in WEB:
+            data: bytes = patiently(lambda: filesystem.cat_file(url), url, self._closed.wait)
+            return data
+        try:
+            data = patiently(lambda: self._downloaded(filesystem, url), url, self._closed.wait)
+        except UnreachableError as error:
+            if self._closed.is_set() or not self._network_works():
+                raise
+            raise InputError(f"its server cannot be reached: {error.strerror}") from error
+        self._answered = url
+        return data
+
+    def _downloaded(self, filesystem: Any, url: str) -> bytes:
+        """One byte more than may be decoded at most, whatever the server says of its size."""
+        pieces, n_left = [], self._n_bytes + 1
+        with opened_web(filesystem, url) as answer:
+            announced = answer.r.headers.get("Content-Length", "")
+            if announced.isdigit() and int(announced) > self._n_bytes:
+                raise InputError(too_large(int(announced), self._n_bytes))
+            while n_left and (piece := answer.read(n_left)):
+                pieces.append(piece)
+                n_left -= len(piece)
+        return b"".join(pieces)
+
+    def _network_works(self) -> bool:
+        if self._answered is None:
+            return False
+        try:
+            probe(self._answered)
+        except InputError:
+            return True
+        except OSError:
+            return False
+        return True
