@@ -96,7 +96,7 @@ def run(
         ),
     ] = None,
     pictures: Annotated[
-        int, typer.Option("--pictures", min=0, max=1000, help="Flagged images that the report shows.")
+        int, typer.Option("--pictures", min=0, max=200, help="Flagged images that the report shows.")
     ] = 50,
     metrics_port: Annotated[
         int | None,

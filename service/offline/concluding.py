@@ -76,8 +76,8 @@ def write_words(summary: Summary, out: Path) -> None:
     comparison = summary.comparison
     if comparison is not None and comparison.adversarial.value is not None:
         results.print(
-            f"{comparison.adversarial.value:.2%} are adversarial; images like those of the calibration would give "
-            f"{comparison.lowest:.2%} to {comparison.highest:.2%}"
+            f"{comparison.adversarial.value:.2%} were judged adversarial; clean images that the classifier gets right "
+            f"would give {comparison.lowest:.2%} to {comparison.highest:.2%}"
         )
     results.print(_discoveries_in_words(summary))
     results.print(Text(printable(out / "report.html")))

@@ -42,7 +42,8 @@ class RunRecord:
             "images_per_second": None,
             "engine": request.engine.value,
             "device": contract.device,
-            "threads": torch.get_num_threads(),
+            # Those of this process are only set when the detector is opened.
+            "threads": torch.get_num_threads() if contract.n_threads is None else contract.n_threads,
             "readers": request.readers,
             "cores": os.cpu_count(),
             "platform": platform.platform(),

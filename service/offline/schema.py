@@ -80,21 +80,23 @@ def results_table(items: Sequence[Item], records: Sequence[Record], digests: Seq
 
 def listing_table(items: Sequence[Item], columns: Any) -> Any:
     """Items as a table, from which `listed_items` makes the same again."""
-    rows = [
-        {
-            "path": item.path,
-            "holder": item.holder.value,
-            "container": item.container.encode(errors="surrogateescape"),
-            "position": item.position,
-            "size": item.size,
-            "stamp": item.stamp,
-            "given_label": item.given_label,
-            "refused": item.refused,
-            **_own(item, columns),
-        }
-        for item in items
+    # Column by column: a row at a time takes five times as long, and listings are the larger part of the driver's work.
+    own = zip(*(item.columns for item in items), strict=True) if items and len(columns) else [()] * len(columns)
+    values: list[Sequence[object]] = [
+        [item.path for item in items],
+        [item.holder.value for item in items],
+        [item.container.encode(errors="surrogateescape") for item in items],
+        [item.position for item in items],
+        [item.size for item in items],
+        [item.stamp for item in items],
+        [item.given_label for item in items],
+        [item.refused for item in items],
+        *own,
     ]
-    return pa.Table.from_pylist(rows, schema=listing_schema(columns))
+    schema = listing_schema(columns)
+    return pa.Table.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(values, schema, strict=True)], schema=schema
+    )
 
 
 def listed_items(table: Any) -> list[Item]:

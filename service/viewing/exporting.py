@@ -2,8 +2,9 @@
 
 import csv
 import dataclasses
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from detector.files import replace_folder_atomically
@@ -67,6 +68,7 @@ def run_export(
     if fiftyone is not None:
         written.append((fiftyone, "data", write_fiftyone))
     files = AuditFiles(audit)
+    _require_apart([folder for folder, _, _ in written])
     for folder, _, _ in written:
         _require_empty(folder)
     index, pictures = ResultIndex(files), Pictures(allow_urls=allow_urls)
@@ -154,7 +156,16 @@ def _condition(files: AuditFiles, index: ResultIndex, selection: Selection) -> C
     return condition_of(selection, standing.threshold)
 
 
+def _require_apart(folders: Sequence[Path]) -> None:
+    """What is written first must not lie where the next is put in place."""
+    for one, other in itertools.permutations(folders, 2):
+        if one.resolve().is_relative_to(other.resolve()):
+            raise InputError(f"{one} lies in {other}; name two folders that are apart")
+
+
 def _require_empty(folder: Path) -> None:
+    if folder.resolve() == Path.cwd():
+        raise InputError(f"{folder} is the folder that this was called in, and would be replaced; name one below it")
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"{folder} is not empty; name a folder that is, or that is not there yet")
     require_writable(folder)

@@ -15,6 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from service.errors import InputError
+from service.offline.folder.contract import read_contract
 from service.viewing.audit_files import AuditFiles
 from service.viewing.selection import Kind
 
@@ -27,6 +28,7 @@ COLUMNS = [
     "path",
     "digest",
     "decision",
+    "label",
     "label_name",
     "given_label",
     "suspected_label_name",
@@ -40,16 +42,26 @@ COLUMNS = [
 TABLE = """
 CREATE TABLE image (
     shard INTEGER, row INTEGER, path VARCHAR, digest VARCHAR, kind VARCHAR, label_name VARCHAR, given_label VARCHAR,
-    suspected_label_name VARCHAR, score DOUBLE, p_value DOUBLE, barrier DOUBLE, error VARCHAR
+    suspected_label_name VARCHAR, score DOUBLE, p_value DOUBLE, barrier DOUBLE, error VARCHAR,
+    disagrees BOOLEAN
 )
 """
+
+KNOWN = """
+CREATE TABLE known AS SELECT unnest($names) AS name, unnest($numbers) AS number
+"""
+"""What sources may call the classifier's labels."""
 
 LOADING = f"""
 INSERT INTO image
 SELECT shard, row, path, digest, CASE WHEN outcome IS NULL THEN '{Kind.UNREADABLE}' ELSE decision END, label_name,
-    given_label, suspected_label_name, score, p_value, barrier, error
-FROM loading
+    given_label, suspected_label_name, score, p_value, barrier, error, coalesce(CASE
+        WHEN said IN (SELECT name FROM known) THEN said <> lower(trim(label_name))
+        WHEN said IN (SELECT number FROM known) THEN said <> CAST(label AS VARCHAR)
+    END, false)
+FROM (SELECT *, lower(trim(given_label)) AS said FROM loading)
 """
+"""A given label that is none of the classifier's does not disagree; `service.offline.summary.groups` compares alike."""
 
 
 class ResultIndex:
@@ -67,6 +79,14 @@ class ResultIndex:
             folder / "index.duckdb", config={"memory_limit": MEMORY, "temp_directory": str(folder / "spilled")}
         )
         self._connection.execute(TABLE)
+        labels = read_contract(files.folder).labels
+        self._connection.execute(
+            KNOWN,
+            {
+                "names": [label.strip().lower() for label in labels],
+                "numbers": [str(number) for number in range(len(labels))],
+            },
+        )
         # Queries have no business outside of the index.
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")

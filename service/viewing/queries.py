@@ -11,7 +11,7 @@ from service.viewing.selection import Condition, Kind, Order, Selection, conditi
 BINS = 20
 
 SHOWN = ("shard", "row", "path", "digest", "kind", "label_name", "given_label", "suspected_label_name", "score")
-FIELDS = (*SHOWN, "p_value", "barrier", "error")
+FIELDS = (*SHOWN, "p_value", "barrier", "error", "disagrees")
 
 MOST_CHOICES = 2000
 MOST_FOLDERS = 500

@@ -38,7 +38,7 @@ class Selection:
         folder: images below it, at any depth.
         text: a piece of the path, in any case of letters, or a whole digest.
         discoveries: those on the list at the audit's false-discovery rate.
-        disagrees: the source gives another label than the classifier.
+        disagrees: the source gives another of the classifier's labels, by name in any case of letters or by number.
     """
 
     kind: Kind | None = None
@@ -78,7 +78,7 @@ def condition_of(selection: Selection, threshold: float | None) -> Condition:
         _if(f"{folder}/" if folder else None, "starts_with(path, ?)"),
         _text(selection.text),
         _discoveries(threshold) if selection.discoveries else None,
-        Condition("given_label <> label_name") if selection.disagrees else None,
+        Condition("disagrees") if selection.disagrees else None,
     ]
     return together([part for part in parts if part is not None])
 

@@ -1,7 +1,8 @@
 """How much faster an audit is with two Ray workers than with one, on cores of one machine, one thread each.
 
 Both in turn, in one run, over the same images again and again. Counted is what is judged from when all workers are
-ready and warm, in this process, which hands out the shards and takes them back; nothing is written.
+ready and warm, in this process, which hands out the shards and takes them back; nothing is written. Beside it stands
+what the cores themselves allow: processes that share nothing and call the detector on decoded images, one and two.
 
     python tests/benchmarks/audit_ray.py --images test.npz --out audit_ray.json
 """
@@ -10,6 +11,7 @@ import argparse
 import itertools
 import json
 import logging
+import multiprocessing
 import os
 import platform
 import tempfile
@@ -19,11 +21,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
 from PIL import Image
 from rich.console import Console
 
+from detector.types import to_pixels
 from models.preprocessing import Preprocessing
-from service.bundles import ClassifierChoice, digest_of, open_bundle
+from service.bundles import ClassifierChoice, digest_of, open_bundle, open_detector
+from service.images import read_image
 from service.imagesets import load_image_set
 from service.offline.cluster import crew_engine
 from service.offline.cluster.ray_cluster import STORE_BYTES, require_ray
@@ -98,6 +103,33 @@ def measured(settings: WorkerSettings, items: Sequence[Item], n_workers: int, se
     raise AssertionError("endless shards have ended")
 
 
+def alone(bundle: str, folder: Path, seconds: float, start: Any, rates: Any) -> None:
+    """Call the detector again and again, in a process of its own."""
+    torch.set_num_threads(1)
+    opened = open_detector(bundle, false_positive_rate=0.05, choice=ClassifierChoice(device="cpu"))
+    images = to_pixels(torch.stack([read_image(path, opened.preprocessing) for path in sorted(folder.iterdir())[:64]]))
+    opened.detector.inspect(images)
+    start.wait()
+    begun, n_images = time.perf_counter(), 0
+    while (passed := time.perf_counter() - begun) < seconds:
+        opened.detector.inspect(images)
+        n_images += len(images)
+    rates.put(n_images / passed)
+
+
+def measured_alone(bundle: str, folder: Path, n_processes: int, seconds: float) -> float:
+    context = multiprocessing.get_context("spawn")
+    start, rates = context.Barrier(n_processes), context.Queue()
+    arguments = (bundle, folder, seconds, start, rates)
+    processes = [context.Process(target=alone, args=arguments) for _ in range(n_processes)]
+    for process in processes:
+        process.start()
+    found = [rates.get() for _ in processes]
+    for process in processes:
+        process.join()
+    return sum(found)
+
+
 def write_images(source: str, bundle: str, folder: Path, n_images: int) -> None:
     record = open_bundle(bundle).record
     preprocessing = Preprocessing.from_dict(record.preprocessing)
@@ -120,6 +152,7 @@ def main() -> None:
     ray = require_ray()
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=STORE_BYTES)
     rates: dict[int, list[float]] = {1: [], 2: []}
+    bounds: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:
         write_images(arguments.images, arguments.bundle, Path(folder), arguments.limit)
         source = open_source(folder, allow_urls=False)
@@ -133,14 +166,20 @@ def main() -> None:
         items = list(source.items(lambda: None))
         for n_workers in (1, 2) * arguments.rounds:
             rates[n_workers].append(measured(settings, items, n_workers, arguments.seconds))
-            console.print(f"{n_workers} workers: {rates[n_workers][-1]:.1f} images/s")
+            bounds[n_workers].append(measured_alone(arguments.bundle, Path(folder), n_workers, arguments.seconds))
+            console.print(
+                f"{n_workers} workers: {rates[n_workers][-1]:.1f} images/s; processes that share nothing: "
+                f"{bounds[n_workers][-1]:.1f}"
+            )
     ray.shutdown()
-    ratios = [two / one for one, two in zip(rates[1], rates[2], strict=True)]
+    ratios, possible = ([two / one for one, two in zip(found[1], found[2], strict=True)] for found in (rates, bounds))
     result: dict[str, Any] = {
         "bundle": arguments.bundle,
         "images_per_second": {str(n_workers): median(found) for n_workers, found in rates.items()},
         "ratio": median(ratios),
         "ratio_by_round": ratios,
+        "ratio_of_processes_that_share_nothing": median(possible),
+        "ratio_of_processes_by_round": possible,
         "cores": os.cpu_count(),
         "ray": ray.__version__,
         "platform": platform.platform(),

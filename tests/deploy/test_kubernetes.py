@@ -123,6 +123,10 @@ def test_pods_are_closed_and_write_only_where_they_must(file: Path) -> None:
                 "readOnlyRootFilesystem": True,
                 "capabilities": {"drop": ["ALL"]},
             }
+            # Nothing but the mounted places can be written, and the user has no entry that names a home.
+            assert {"HOME": "/tmp", "USER": "isthmus"}.items() <= {
+                variable["name"]: variable["value"] for variable in container["env"]
+            }.items()
             places = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
             assert places["/images"]["readOnly"] is True
             assert set(places) <= {"/images", "/audits", "/tmp"}
@@ -151,3 +155,10 @@ def test_only_the_cluster_itself_and_the_operator_reach_the_ports_of_ray() -> No
     for group in [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]:
         assert chosen <= group["template"]["metadata"]["labels"].items()
     assert all(rule["from"] for rule in policy["ingress"])
+
+
+def test_metrics_are_all_that_others_can_reach() -> None:
+    kinds = documents("audit-rayjob.yaml")
+    options = arguments_of(shlex.split(kinds["RayJob"]["spec"]["entrypoint"]))
+    (rule,) = [rule for rule in kinds["NetworkPolicy"]["spec"]["ingress"] if rule["from"] == [{"namespaceSelector": {}}]]
+    assert rule["ports"] == [{"port": options["metrics_port"]}]

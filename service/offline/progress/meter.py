@@ -75,6 +75,8 @@ class ProgressMeter:
     def write(self, shard: JudgedShard, write: Callable[[JudgedShard], None]) -> None:
         """Write a shard, which from one moment to the next counts as done and not as unfinished."""
         with self._lock:
+            # Not what was read last: other shards may have been written since.
+            self._finished = self._standing()
             self._is_writing = True
         write(shard)
         with self._lock:

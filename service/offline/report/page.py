@@ -28,7 +28,7 @@ from service.offline.report.words import (
     rate_text,
     resolution_of,
 )
-from service.offline.summary.summary_types import Standing, Summary
+from service.offline.summary.summary_types import Discoveries, Standing, Summary
 
 REPORT_FILE = "report.html"
 
@@ -105,11 +105,15 @@ def _counts(summary: Summary) -> list[tuple[str, str, str]]:
     return [
         ("images", number(counts.n_images), f"{number(counts.n_judged)} judged"),
         ("flagged", number(counts.n_flagged), "" if flagged.value is None else interval),
-        ("discoveries", number(found.n), f"at most {rate_text(found.false_discovery_rate)} false" if found.n else ""),
+        ("discoveries", number(found.n), _share_of_false(found)),
         ("undecided", number(counts.n_undecided), "count as flagged" if counts.n_undecided else ""),
         ("unreadable", number(counts.n_unreadable), "nothing is known" if counts.n_unreadable else ""),
         ("copies", number(summary.duplicates.n_images), copies_of(summary.duplicates)),
     ]
+
+
+def _share_of_false(found: Discoveries) -> str:
+    return f"at most {rate_text(found.false_discovery_rate)} false on average" if found.n else ""
 
 
 def _share(summary: Summary) -> Markup | None:

@@ -72,8 +72,8 @@ def _discoveries(summary: Summary) -> Step | None:
     return Step(
         title=f"Look at the {counted(found.n, 'discovery', 'discoveries')} first",
         text=f"They are the strongest of the flagged images, and at most {rate_text(found.false_discovery_rate)} of "
-        "them are expected to be false alarms. Keep them out of training until somebody has seen them; all are in "
-        "discoveries.parquet, the strongest with pictures below.",
+        "them are expected to be false alarms, not counting clean images that the classifier gets wrong. Keep them out "
+        "of training until somebody has seen them; all are in discoveries.parquet, the strongest with pictures below.",
         anchor="ranked",
     )
 
@@ -112,7 +112,8 @@ def _folders(summary: Summary) -> Step | None:
     more = "" if len(found) <= MOST_NAMED else f" and {number(len(found) - MOST_NAMED)} more"
     return Step(
         title=f"Ask who filled {counted(len(found), 'folder')}",
-        text=f"More is flagged there than chance explains: {named}{more}.",
+        text=f"More is flagged there than chance explains: {named}{more}. So it is, without an attack, where a folder "
+        "holds what is hard for the classifier.",
         anchor="folders",
     )
 
@@ -125,7 +126,7 @@ def _clusters(summary: Summary) -> Step | None:
     return Step(
         title=f"Compare {counted(len(clusters), 'group')} of flagged images whose paths look alike",
         text=f"The largest has {counted(largest.n, 'image')}, {cluster_in_words(largest)}. One attack leaves "
-        "one pattern; so may one camera or one filter.",
+        "one pattern; so do false alarms, and so may one camera or one filter.",
         anchor="clusters",
     )
 

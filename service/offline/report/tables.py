@@ -15,15 +15,17 @@ GIVEN_NOTE = (
     "often, attack or not."
 )
 
+HARD_NOTE = "What is hard for the classifier stands out without an attack, too."
+
 EXCESS_NOTE = (
     "Intervals hold 95 % and take images for independent, which near-copies are not. Excess: how likely clean images "
     "alone were to be flagged as often, corrected for the number of rows; 0.000 is less than 0.0005. Bold: no more "
-    "than the false-discovery rate."
+    f"than the false-discovery rate. {HARD_NOTE}"
 )
 
 
 def folder_table(groups: Groups, false_discovery_rate: float) -> Table:
-    """Folders, those with most flagged images first."""
+    """Folders, those that clean images are least likely to give first."""
     columns = ("folder", "images", "unreadable", *SHARE_COLUMNS)
     rows = [(_row_name(group), group.n_images, group.n_unreadable, *_share(group)) for group in groups.top]
     return _group_table("Flagged images by folder", columns, rows, EXCESS_NOTE, groups, false_discovery_rate)
@@ -33,7 +35,7 @@ def label_table(groups: Groups, false_discovery_rate: float) -> Table:
     """What the classifier names."""
     rows = [(_row_name(group), group.n_images, *_share(group)) for group in groups.top]
     title = "Flagged images by the label that the classifier names"
-    return _group_table(title, ("label", "images", *SHARE_COLUMNS), rows, "", groups, false_discovery_rate)
+    return _group_table(title, ("label", "images", *SHARE_COLUMNS), rows, HARD_NOTE, groups, false_discovery_rate)
 
 
 def given_label_table(groups: Groups, false_discovery_rate: float) -> Table:

@@ -91,7 +91,8 @@ def chance_of(comparison: CleanComparison, *, has_copies: bool) -> str:
     share = comparison.adversarial
     span = f"{percent(comparison.lowest)} to {percent(comparison.highest)}"
     clean = (
-        f"Clean images alone, {rate_text(comparison.false_positive_rate)} of which may be flagged, would give {span}"
+        f"Clean images that the classifier gets right, {rate_text(comparison.false_positive_rate)} of which may be "
+        f"flagged, would give {span}"
     )
     here = f"here{', copies of a picture counted once,' if has_copies else ''} it is {percent(share.value)}"
     match comparison.standing:
@@ -100,7 +101,7 @@ def chance_of(comparison: CleanComparison, *, has_copies: bool) -> str:
             return (
                 f"That is more than chance explains. {clean}; {here}, {counted(n_beyond, 'image')} more than the upper "
                 "end of that range. Some of these images are not like the clean ones that the detector was calibrated "
-                "with: attacked, or of another kind."
+                "with: attacked, of another kind, or named wrongly by the classifier."
             )
         case Standing.WITHIN if share.n == 0:
             return f"{clean}, so that none at all is no surprise."
@@ -122,12 +123,16 @@ def _lower_first(text: str) -> str:
 
 
 def discoveries_of(found: Discoveries) -> str:
-    """Which images stand out whatever chance does, or why none can."""
+    """Which images stand out whatever chance does, or why none can.
+
+    Calibration images are clean and the classifier gets them right; the rate says nothing of those that it gets wrong.
+    """
     rate = rate_text(found.false_discovery_rate)
     if found.n:
         return (
             f"{counted(found.n, 'image')} {'stands' if found.n == 1 else 'stand'} out beyond chance: on the list of "
-            f"discoveries, at most {rate} are expected to be false alarms."
+            f"discoveries, at most {rate} are expected to be false alarms if clean images are like those of the "
+            "calibration. Clean ones that the classifier gets wrong come on top."
         )
     return f"No image stands out beyond chance: the list on which at most {rate} would be false alarms is empty."
 

@@ -98,7 +98,7 @@ class Group:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Groups:
-    """Groups with most flagged images first; `n` counts those left out too."""
+    """Groups, those that clean images are least likely to give first; `n` counts those left out too."""
 
     n: int
     top: tuple[Group, ...]

@@ -104,7 +104,7 @@ class Discoveries:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FlaggedImage:
-    """One flagged image; the first of its copies in the order of paths.
+    """One flagged image; the first of its copies in the order of the source.
 
     Attributes:
         rank: from 1, by p-value, then the higher score, then path; undecided ones last.

@@ -86,7 +86,7 @@ function cell(column, row, opener, token) {
     Classifier: row.label_name, Source: row.given_label, "May be": row.suspected_label_name,
     "p-value": number(row.p_value, 2), Score: number(row.score), "Barrier, nats": nats(row.barrier),
   };
-  const isWrong = title === "Source" && row.given_label !== null && row.label_name !== null && row.given_label !== row.label_name;
+  const isWrong = title === "Source" && row.disagrees;
   return element("td", { class: classes(isNumber, name, isWrong && "wrong") }, visible(texts[title] ?? "–"));
 }
 

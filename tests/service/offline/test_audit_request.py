@@ -1,9 +1,12 @@
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from service.cli import app
 from service.errors import InputError
 from service.offline.audit_request import AuditRequest
+from service.offline.summary.ranked import N_RANKED
 from service.options import AuditEngine
 
 
@@ -21,6 +24,11 @@ def test_shards_are_not_smaller_than_the_first() -> None:
     with pytest.raises(InputError, match="shards of 8 images"):
         request(shard_size=8)
     assert request(shard_size=16).shard_size == 16
+
+
+def test_no_more_images_can_be_asked_for_than_the_summary_ranks() -> None:
+    (pictures,) = [option for option in get_command(app).commands["audit"].params if option.name == "pictures"]
+    assert pictures.type.max == N_RANKED
 
 
 @pytest.mark.parametrize("changes", [{"address": "auto"}, {"n_workers": 2}])

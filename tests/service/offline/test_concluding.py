@@ -62,7 +62,7 @@ def test_the_last_words_set_what_was_flagged_beside_what_clean_images_give(tmp_p
     write_words(Sum(), tmp_path)
     assert capsys.readouterr().out == (
         "1,234 images: 1,200 clean, 3 adversarial, 2 undecided, 29 unreadable\n"
-        "0.25% are adversarial; images like those of the calibration would give 1.71% to 9.29%\n"
+        "0.25% were judged adversarial; clean images that the classifier gets right would give 1.71% to 9.29%\n"
         "1 discovery at a false-discovery rate of 0.1\n"
         f"{tmp_path / 'report.html'}\n"
     )

@@ -28,6 +28,16 @@ def test_a_run_is_written_down_when_it_begins_and_when_it_ends(begin, tmp_path) 
     assert run["started"] <= run["ended"]
 
 
+def test_the_threads_are_those_that_compute_whatever_torch_has_when_the_run_begins(
+    tmp_path, contract_of, source, monkeypatch
+) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 7)
+    request = AuditRequest(bundle="digits", images="pictures", out=tmp_path)
+    RunRecord.begin(request, contract_of(source, n_threads=1), tmp_path)
+    RunRecord.begin(request, contract_of(source, n_threads=None, device="cuda"), tmp_path)
+    assert [run["threads"] for run in runs(tmp_path)] == [1, 7]
+
+
 def test_a_run_that_was_killed_is_remembered_as_one_without_an_end(begin, tmp_path) -> None:
     begin()
     begin().end(n_images=0, seconds=0.0)

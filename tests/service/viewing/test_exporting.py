@@ -118,6 +118,24 @@ def test_a_folder_that_holds_something_is_left_alone(audit, tmp_path):
     assert [path.name for path in out.iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize(("images", "dataset"), [("out", "out"), ("out", "out/data"), ("out/images", "out")])
+def test_two_exports_do_not_take_the_place_of_each_other(audit, tmp_path, images, dataset):
+    done = export(audit.folder, tmp_path / images, "--fiftyone", str(tmp_path / dataset))
+    assert done.exit_code == 2
+    assert "two folders that are apart" in done.stderr
+    assert not (tmp_path / "out").exists()
+    apart = export(audit.folder, tmp_path / "one", "--fiftyone", str(tmp_path / "two"))
+    assert (apart.exit_code, (tmp_path / "one/manifest.csv").exists(), (tmp_path / "two/data").exists()) == (0, True, True)
+
+
+def test_the_working_folder_is_not_replaced(audit, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    done = export(audit.folder, ".")
+    assert done.exit_code == 2
+    assert "name one below it" in done.stderr
+
+
 def test_a_full_disk_leaves_nothing_behind(audit, tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(28, "No space left on device")

@@ -52,6 +52,13 @@ def test_a_selection_holds_what_is_everything_that_is_asked_for(queries, selecti
     assert paths(queries, Selection(**selection)) == expected.split()
 
 
+def test_labels_are_compared_by_name_in_any_case_or_by_number_and_unknown_ones_not_at_all(asked, row):
+    given = ["CAT ", "dog", "0", "1", "uploads", "2", None]
+    rows = [row(path=f"{number}", label=0, given=label) for number, label in enumerate(given)]
+    unreadable = row(path="unreadable", kind="unreadable", given="dog")
+    assert paths(asked([*rows, unreadable]), Selection(disagrees=True)) == ["1", "3"]
+
+
 def test_a_digest_finds_the_images_with_these_pixels(queries):
     page = queries.page(Selection(), None, order=Order.SOURCE, descends=False, place=None, n=1)
     found = paths(queries, Selection(text=page.rows[0]["digest"]))

@@ -124,14 +124,19 @@ def test_failures_of_different_shards_do_not_add_up() -> None:
 
 def test_a_shard_beside_one_that_raised_is_handed_out_again_without_blame() -> None:
     dispatch = dispatch_of(2, 0)
-    for worker in range(3):
-        assert (worker, 1) in assigned(dispatch) or worker
-        if worker == 2:
-            with pytest.raises(EngineError, match="shard 0 "):
-                dispatch.failed(worker, 0, CRASH)
-            return
-        dispatch.failed(worker, 0, CRASH)
+    assert assigned(dispatch) == [(0, 0), (0, 1)]
+    dispatch.failed(0, 0, CRASH)
+    dispatch.joined(1)
+    assert assigned(dispatch) == [(1, 0)]
+    dispatch.done(1, 0)
+    assert assigned(dispatch) == [(1, 1)]
+    # Two failures of its own are not yet the third.
+    for worker in (1, 2):
+        dispatch.failed(worker, 1, CRASH)
         dispatch.joined(worker + 1)
+        assert assigned(dispatch) == [(worker + 1, 1)]
+    dispatch.done(3, 1)
+    assert dispatch.is_finished
 
 
 def test_a_disk_that_fails_again_and_again_is_told_as_such() -> None:

@@ -67,6 +67,21 @@ def test_a_shard_that_is_written_counts_once_and_never_twice(meter, folder) -> N
     assert during[-1].n_shards == 1
 
 
+def test_what_is_done_never_shrinks_while_the_next_shard_is_written(meter, folder) -> None:
+    def write(shard) -> None:
+        done = 30 * (1 + shard.number)
+        folder.standing = Standing(n_items=1000, n_done=done, n_shards_done=1 + shard.number)
+        during.append(meter.reading().n_done)
+
+    during: list[int] = []
+    for number in range(2):
+        meter.tick(tick(30, shard=number))
+    # Nobody asked between the first and the second.
+    for number in range(2):
+        meter.write(JudgedShard(number=number, results=None, timings=None), write)
+    assert during == [60, 60]
+
+
 def test_time_is_left_once_everything_is_listed(meter, folder, clock) -> None:
     clock.now += 10
     meter.tick(tick(100))

@@ -6,9 +6,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from service.errors import InputError
 from service.offline.items import Item
 from service.offline.reading.container_reading import read_forward, read_members
 from service.offline.reading.open_streams import OpenStreams
+from service.offline.reading.places import LocalPlace
 from service.offline.sources.encoded_parquet import ParquetSource
 from service.offline.sources.source import ContainerFile
 from service.offline.sources.tars import TarSource
@@ -58,6 +60,17 @@ def test_a_container_that_changes_while_it_is_read_is_noticed(packed, name) -> N
     assert next(answers) == b"image 0"
     os.utime(path, (1, 1))
     assert all("changed" in answer for answer in answers)
+
+
+@pytest.mark.parametrize("name", ["a.tar", "a.tgz", "a.parquet"])
+def test_a_container_that_went_while_it_was_read_is_said_for_each_image(packed, name, monkeypatch) -> None:
+    _, items = packed(name)
+
+    def gone(_: object) -> bool:
+        raise InputError("there is no such file")
+
+    monkeypatch.setattr(LocalPlace, "has_changed", gone)
+    assert read(items) == ["the container: there is no such file"] * len(items)
 
 
 def test_an_archive_that_was_cut_off_but_looks_unchanged_gives_what_it_has(packed) -> None:

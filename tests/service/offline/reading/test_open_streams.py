@@ -5,7 +5,9 @@ import pytest
 
 from service.errors import InputError
 from service.offline.items import Item
+from service.offline.reading.container_reading import read_forward
 from service.offline.reading.open_streams import MOST_IDLE, OpenStreams
+from service.offline.reading.places import LocalPlace
 from service.offline.sources.source import ContainerFile
 from service.offline.sources.tars import TarSource
 
@@ -50,6 +52,36 @@ def test_a_container_that_changed_is_opened_again(items) -> None:
     with streams.borrowed(items[0]) as second:
         assert second is not first
     streams.close()
+
+
+def test_who_breaks_off_between_two_images_leaves_the_stream_to_the_next(items) -> None:
+    streams = OpenStreams()
+    answers = read_forward(items[:2], 100, streams)
+    assert [next(answers), next(answers)] == [b"0", b"1"]
+    answers.close()
+    with streams.borrowed(items[2]) as stream:
+        assert stream.position == 2
+    streams.close()
+
+
+def test_a_container_of_which_nothing_can_be_known_any_more_does_not_stay_open(items, monkeypatch) -> None:
+    def gone(_: object) -> bool:
+        raise InputError("gone")
+
+    before, streams = n_open(), OpenStreams()
+    with streams.borrowed(items[0]):
+        pass
+    monkeypatch.setattr(LocalPlace, "has_changed", gone)
+    with pytest.raises(InputError, match="gone"), streams.borrowed(items[1]):
+        pass
+    assert n_open() == before
+
+
+def test_a_reader_that_passes_over_much_gives_up_where_all_is_closed(items) -> None:
+    streams = OpenStreams()
+    with pytest.raises(RuntimeError, match="closed"), streams.borrowed(items[0]) as stream:
+        streams.close()
+        stream.read(items[3])
 
 
 def n_open() -> int:

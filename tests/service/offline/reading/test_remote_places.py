@@ -2,8 +2,8 @@ import fsspec
 import pytest
 
 from service.errors import InputError
-from service.offline.reading import urls
-from service.offline.reading.remote_places import BUFFER_BYTES, RemotePlace, probe
+from service.offline.reading import remote_places, urls
+from service.offline.reading.remote_places import BUFFER_BYTES, RemotePlace, probe, read_at_most
 from service.offline.reading.urls import UnreachableError
 
 DATA = bytes(range(256)) * 2000
@@ -42,6 +42,30 @@ def test_a_server_without_parts_is_read_from_front_to_back(web) -> None:
     with place.stream() as stream:
         assert not stream.seekable()
         assert stream.read() == DATA
+
+
+def test_a_server_that_sends_all_of_a_file_instead_of_a_part_is_not_heard_out(web, monkeypatch) -> None:
+    web.files["/a"] = DATA
+    place = RemotePlace(web.url + "/a")
+    web.gives_parts = False
+    taken: list[int] = []
+
+    def watched(answer: object, n_bytes: int) -> bytes:
+        data = read_at_most(answer, n_bytes)
+        taken.append(len(data))
+        return data
+
+    monkeypatch.setattr(remote_places, "read_at_most", watched)
+    with pytest.raises(InputError, match="another part"):
+        place.read_at(300, 5)
+    assert taken == [6]
+
+
+def test_a_size_that_no_file_has_is_none(web) -> None:
+    web.files["/a"] = DATA
+    answer = web.answer
+    web.answer = lambda path, wanted: (206, {"Content-Range": "bytes 0-0/" + "9" * 30}, answer(path, wanted)[2])
+    assert probe(web.url + "/a").size is None
 
 
 def test_object_stores_are_read_alike() -> None:

@@ -80,6 +80,12 @@ def test_object_stores_are_read_alike() -> None:
     assert "3 bytes" in read(at("memory://reading/a"), n_bytes=2)[0]
 
 
+def test_an_object_that_is_too_large_is_not_taken_into_memory(monkeypatch) -> None:
+    fsspec.filesystem("memory").pipe_file("/reading/large", bytes(1001))
+    monkeypatch.setattr(urls.filesystem_of("memory://x"), "cat_file", pytest.fail)
+    assert "1001 bytes" in read(at("memory://reading/large"))[0]
+
+
 def test_a_store_that_fails_ends_the_work_even_if_others_answer(web, monkeypatch) -> None:
     def failing(*_: object, **__: object) -> bytes:
         raise TimeoutError
@@ -87,7 +93,7 @@ def test_a_store_that_fails_ends_the_work_even_if_others_answer(web, monkeypatch
     monkeypatch.setattr(urls.filesystem_of("memory://x"), "cat_file", failing)
     web.files["/a"] = b"abc"
     with pytest.raises(UnreachableError):
-        read(at(f"{web.url}/a"), at("memory://reading/a"))
+        read(at(f"{web.url}/a"), at("memory://reading/a", 3))
 
 
 @pytest.mark.parametrize("url", ["ftp://host/a", "http://user:pass@host/a", "http://[broken/a", "http://host:99999/a"])

@@ -11,7 +11,7 @@ MEMBERS = [("0.png", b"zero"), ("1.txt", b""), ("2.png", b"two"), ("3.png", b"th
 @pytest.fixture
 def stream(tmp_path, tar_of) -> TarStream:
     (tmp_path / "a.tgz").write_bytes(tar_of(MEMBERS, "gz"))
-    return TarStream(LocalPlace(str(tmp_path / "a.tgz")))
+    return TarStream(LocalPlace(str(tmp_path / "a.tgz")), lambda: None)
 
 
 def at(number: int, size: int) -> Item:

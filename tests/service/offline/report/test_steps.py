@@ -45,6 +45,13 @@ def test_a_folder_is_named_only_if_it_is_not_the_whole_source(summary):
     assert "a (100 of 500)" in steps_of(summary)[1].text
 
 
+def test_no_step_takes_for_an_attack_what_natural_images_give_as_well(summary):
+    discoveries, folders, clusters = (step.text for step in steps_of(summary)[:3])
+    assert "not counting clean images that the classifier gets wrong" in discoveries
+    assert "without an attack, where a folder holds what is hard for the classifier" in folders
+    assert "so do false alarms" in clusters
+
+
 def test_groups_stand_out_by_their_corrected_p_value(summary):
     assert [group.name for group in salient(summary.by_folder, 0.1)] == ["a"]
     unknown = dataclasses.replace(summary.by_folder.top[0], excess_q_value=None)

@@ -17,6 +17,12 @@ def test_rows_that_were_left_out_are_counted(summary):
     assert "of" not in tables.folder_table(summary.by_folder, 0.1).title
 
 
+def test_every_table_with_an_excess_says_that_hard_images_have_one_too(summary):
+    for table in (tables.folder_table(summary.by_folder, 0.1), tables.label_table(summary.by_label, 0.1)):
+        assert "hard for the classifier stands out without an attack" in table.note
+    assert "gets wrong is flagged more often" in tables.given_label_table(summary.by_given_label, 0.1).note
+
+
 def test_labels_are_counted_without_what_could_not_be_read(summary):
     assert tables.label_table(summary.by_label, 0.1).columns[:3] == ("label", "images", "flagged")
 

@@ -69,6 +69,17 @@ def test_a_share_above_the_range_of_clean_images_is_said_to_be_more_than_chance(
     assert "copies" not in chance_of(summary.comparison, has_copies=False)
 
 
+def test_wherever_chance_is_spoken_of_it_is_that_of_images_that_the_classifier_gets_right(summary):
+    for standing in Standing:
+        comparison = dataclasses.replace(summary.comparison, standing=standing)
+        text = chance_of(comparison, has_copies=False)
+        assert "lean images that the classifier gets right, 5\u202f% of which may be flagged" in text
+    above = chance_of(summary.comparison, has_copies=False)
+    assert "attacked, of another kind, or named wrongly by the classifier" in above
+    # Of natural images that the classifier gets wrong, many more than the rate are flagged.
+    assert "Clean ones that the classifier gets wrong come on top" in discoveries_of(summary.discoveries)
+
+
 def test_a_share_within_the_range_is_said_to_be_no_sign_of_an_attack(summary, nothing_flagged):
     within = dataclasses.replace(summary.comparison, standing=Standing.WITHIN)
     assert "no sign of an attack" in chance_of(within, has_copies=False)

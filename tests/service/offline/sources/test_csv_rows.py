@@ -3,6 +3,7 @@ import io
 import pytest
 
 from service.errors import InputError
+from service.offline.sources import csv_rows
 from service.offline.sources.csv_rows import CsvRows
 
 
@@ -48,6 +49,15 @@ def test_a_line_of_another_length_is_told_of_and_the_next_is_read() -> None:
 def test_bytes_that_are_no_text_remain_in_paths_and_are_escapes_elsewhere() -> None:
     [row] = rows(b"path,x\n\xff.png,\xfe\n")
     assert (row.path, row.columns) == ("\udcff.png", ("\\xfe",))
+
+
+@pytest.mark.parametrize("row", ["x" * 200, '"x\n",' * 50])
+def test_a_row_without_end_is_not_taken_into_memory(monkeypatch, row) -> None:
+    monkeypatch.setattr(csv_rows, "LONGEST_ROW", 100)
+    text = "path\n" + "a.png\n" * 50
+    assert len(list(rows(text))) == 50
+    with pytest.raises(InputError, match="more than 100 characters"):
+        list(rows(text + row))
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,13 @@ def test_a_file_called_metadata_that_names_no_images_is_one_file_more_that_is_pa
     assert source.skipped == {".csv": 1}
 
 
+def test_metadata_that_cannot_be_read_as_such_is_told_of(tmp_path, caplog) -> None:
+    told(write(tmp_path, {"1.png": "x", "in/metadata.parquet": "PAR1 but not really PAR1", "metadata.csv": "id\n"}))
+    messages = dict(message.split(" is passed over as a manifest: ") for message in caplog.messages)
+    assert "no column" in messages["metadata.csv"]
+    assert "no intact Parquet file" in messages["in/metadata.parquet"]
+
+
 def test_two_manifests_in_one_folder_are_one_too_many(tmp_path) -> None:
     write(tmp_path, {"1.png": "x", "metadata.csv": "file_name\n1.png\n", "metadata.jsonl": '{"file_name": "1.png"}\n'})
     with pytest.raises(InputError, match="two manifests called metadata"):

@@ -64,6 +64,12 @@ def test_what_is_no_manifest_is_refused(lines, complaint) -> None:
         rows(*lines)
 
 
+def test_names_without_end_are_not_collected() -> None:
+    lines = [{"path": "a", **{f"{line}-{number}": 0 for number in range(400)}} for line in range(10)]
+    with pytest.raises(InputError, match="has 1201 columns"):
+        rows(*lines)
+
+
 def test_a_line_without_end_is_not_taken_into_memory(monkeypatch) -> None:
     monkeypatch.setattr(json_rows, "LONGEST_LINE", 100)
     with pytest.raises(InputError, match="longer than 100 bytes"):

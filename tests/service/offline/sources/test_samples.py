@@ -4,7 +4,7 @@ import pytest
 
 from service.offline.sources.samples import LONGEST_NAME, MOST_IMAGES, TEXT_BYTES, images_of, key_of
 from service.offline.sources.source import Skipped
-from service.offline.sources.tar_headers import TarMember
+from service.offline.sources.tar_headers import DamagedError, TarMember
 
 
 class Members:
@@ -83,12 +83,21 @@ def test_names_are_written_as_text_with_single_slashes() -> None:
     assert [image.name for image in members.images()] == ["a/b\\xff.png", "../c.png"]
 
 
-def test_where_the_walk_fails_the_last_images_are_not_lost() -> None:
+def test_where_an_archive_is_damaged_the_last_images_are_not_lost() -> None:
     def failing() -> Iterator[TarMember]:
         yield from Members(("1.jpg", b"x"))
-        raise ValueError("damage")
+        raise DamagedError("damage")
 
     found = images_of(failing(), bytes, Skipped())
     assert next(found).name == "1.jpg"
-    with pytest.raises(ValueError, match="damage"):
+    with pytest.raises(DamagedError, match="damage"):
         next(found)
+
+
+def test_where_the_disk_fails_no_image_comes_without_the_label_that_it_may_have() -> None:
+    def failing() -> Iterator[TarMember]:
+        yield from Members(("1.jpg", b"x"))
+        raise OSError(5, "Input/output error")
+
+    with pytest.raises(OSError, match="Input/output"):
+        next(images_of(failing(), bytes, Skipped()))

@@ -75,8 +75,29 @@ def test_headers_larger_than_memory_are_not_read() -> None:
 def test_sizes_that_lead_back_end_the_walk() -> None:
     info = tarfile.TarInfo("x.png")
     info.size = -1024
-    with pytest.raises(DamagedError, match="begins before"):
+    with pytest.raises(DamagedError, match="has -1024 bytes"):
         list(walk(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024)))
+
+
+@pytest.mark.parametrize("size", [2**44, 2**70])
+def test_sizes_that_no_file_has_are_damage(tmp_path, size) -> None:
+    info = tarfile.TarInfo("x.png")
+    info.size = size
+    (tmp_path / "a.tar").write_bytes(info.tobuf(tarfile.GNU_FORMAT) + bytes(1024))
+    with (tmp_path / "a.tar").open("rb") as stream, pytest.raises(DamagedError, match=f"has {size} bytes"):
+        list(TarWalk(stream, lambda: None, is_seekable=True))
+
+
+def test_headers_of_all_members_do_not_add_up_in_memory() -> None:
+    buffer = io.BytesIO()
+    for number in range(4):
+        words = {f"{number}-{key}": "x" * 1000 for key in range(400)}
+        buffer.write(tarfile.TarInfo.create_pax_global_header(words))
+        buffer.write(tarfile.TarInfo(f"{number}.png").tobuf(tarfile.USTAR_FORMAT))
+    walking = iter(walk(buffer.getvalue() + bytes(1024)))
+    assert [next(walking).number for _ in range(2)] == [0, 1]
+    with pytest.raises(DamagedError, match="headers of all members"):
+        next(walking)
 
 
 def test_an_empty_archive_has_no_members(tar_of) -> None:

@@ -26,7 +26,7 @@ def test_rows_know_where_they_are_and_what_they_are(results_of: Results) -> None
 
 
 def test_folders_whose_names_are_patterns_or_have_quotes_are_opened(results_of: Results) -> None:
-    for name in ("a[1]", "b*", "c?", 'it\'s "this"', "größe 数"):
+    for name in ("a[1]", "b*", "c?", "path=d", 'it\'s "this"', "größe 数"):
         with opened_results(results_of([{"path": "a"}], name=name)) as results:
             assert results.rows("SELECT path FROM images") == [{"path": "a"}]
 
