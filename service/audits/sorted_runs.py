@@ -1,5 +1,6 @@
 """Texts in order, however many there are: sorted in runs, which wait on the disk until they are merged."""
 
+import errno
 import heapq
 import os
 import tempfile
@@ -58,7 +59,7 @@ class SortedRuns:
 
     def _write(self) -> None:
         if self._file < 0:
-            self._file, path = tempfile.mkstemp(prefix="isthmus-")
+            self._file, path = _temporary_file()
             os.unlink(path)  # noqa: PTH108 (nothing else here is a Path)
         data = b"".join(text.replace(b"\n", BREAK) + b"\n" for text in sorted(self._run))
         with open(self._file, "ab", closefd=False) as file:
@@ -74,3 +75,11 @@ class SortedRuns:
             *lines, rest = (rest + block).split(b"\n")
             for line in lines:
                 yield line.replace(BREAK, b"\n")
+
+
+def _temporary_file() -> tuple[int, str]:
+    try:
+        return tempfile.mkstemp(prefix="isthmus-")
+    except (FileNotFoundError, PermissionError) as error:
+        # It must not pass for something that is wrong with the folder whose names are sorted.
+        raise OSError(errno.EIO, "no folder for temporary files may be written; name one in TMPDIR") from error

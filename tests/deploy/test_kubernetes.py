@@ -160,5 +160,7 @@ def test_only_the_cluster_itself_and_the_operator_reach_the_ports_of_ray() -> No
 def test_metrics_are_all_that_others_can_reach() -> None:
     kinds = documents("audit-rayjob.yaml")
     options = arguments_of(shlex.split(kinds["RayJob"]["spec"]["entrypoint"]))
-    (rule,) = [rule for rule in kinds["NetworkPolicy"]["spec"]["ingress"] if rule["from"] == [{"namespaceSelector": {}}]]
+    (rule,) = [
+        rule for rule in kinds["NetworkPolicy"]["spec"]["ingress"] if rule["from"] == [{"namespaceSelector": {}}]
+    ]
     assert rule["ports"] == [{"port": options["metrics_port"]}]

@@ -73,15 +73,22 @@ def _whole(place: Place, item: Item) -> bytes:
 
 
 def _answer(place: Place, item: Item, n_bytes: int, read: Callable[[Item], bytes]) -> bytes | str:
-    if place.stamp != item.stamp or place.has_changed():
-        return CHANGED
+    reason = CHANGED if place.stamp != item.stamp else _changed(place)
+    if reason is not None:
+        return reason
     if item.size is not None and item.size > n_bytes:
         return too_large(item.size, n_bytes)
     try:
         data = read(item)
     except InputError as error:
         # What was written while it was read may well look damaged.
-        return CHANGED if place.has_changed() else str(error)
-    if place.has_changed():
-        return CHANGED
-    return data if len(data) <= n_bytes else too_large(len(data), n_bytes)
+        return _changed(place) or str(error)
+    return _changed(place) or (data if len(data) <= n_bytes else too_large(len(data), n_bytes))
+
+
+def _changed(place: Place) -> str | None:
+    """Why a container is not any more what it was when it was opened; None where it is."""
+    try:
+        return CHANGED if place.has_changed() else None
+    except InputError as error:
+        return f"the container: {error}"

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from service.offline.items import Holder, Item
@@ -59,16 +59,22 @@ class OpenStreams:
     def borrowed(self, item: Item) -> Iterator[Stream]:
         """A stream that stands at or before an item of its container.
 
+        Who breaks off between two images leaves it to the next reader.
+
         Raises:
             InputError: the container cannot be opened, or is damaged.
             OSError: the disk or the network failed.
         """
         key = (item.holder, item.container)
-        stream = self._take(key, item.position) or _opened(*key)
+        stream = self._take(key, item.position) or _opened(*key, self._check)
         is_good = False
         try:
             yield stream
             is_good = True
+        except GeneratorExit:
+            # Whoever has all that it wanted does not ask for an end.
+            is_good = True
+            raise
         finally:
             self._put(_Idle(key, stream), is_good=is_good)
 
@@ -87,10 +93,13 @@ class OpenStreams:
                 return None
             found = max(fitting, key=lambda idle: idle.stream.position)
             self._idle.remove(found)
-        if not found.stream.place.has_changed():
-            return found.stream
-        found.stream.close()
-        return None
+        is_current = False
+        try:
+            is_current = not found.stream.place.has_changed()
+        finally:
+            if not is_current:
+                found.stream.close()
+        return found.stream if is_current else None
 
     def _put(self, idle: _Idle, *, is_good: bool) -> None:
         with self._lock:
@@ -102,11 +111,15 @@ class OpenStreams:
         if surplus is not None:
             surplus.stream.close()
 
+    def _check(self) -> None:
+        if self._is_closed:
+            raise RuntimeError("the reader is closed")
 
-def _opened(holder: Holder, container: str) -> Stream:
+
+def _opened(holder: Holder, container: str, check: Callable[[], None]) -> Stream:
     place = open_place(container)
     try:
-        return ParquetStream(place) if holder is Holder.PARQUET else TarStream(place)
+        return ParquetStream(place) if holder is Holder.PARQUET else TarStream(place, check)
     except BaseException:
         place.close()
         raise

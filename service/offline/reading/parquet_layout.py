@@ -94,7 +94,8 @@ def image_layout(schema: Any) -> ParquetLayout | None:
     """
     features = _features(schema)
     candidates = ["image", *_of_type(features, "Image")]
-    image = next((name for name in candidates if name in schema.names and _data_of(schema.field(name))), None)
+    # Of two columns of one name neither could be asked for.
+    image = next((name for name in candidates if schema.names.count(name) == 1 and _data_of(schema.field(name))), None)
     if image is None:
         return None
     label = _label_of(schema, features)
@@ -142,7 +143,6 @@ def _own(schema: Any, others: set[str | None]) -> tuple[list[Any], list[str]]:
         if field.name in others:
             continue
         kind = carried_type(field.type)
-        # Of two columns of one name neither could be asked for.
         if kind is None or schema.names.count(field.name) > 1:
             left_out.append(field.name)
         else:

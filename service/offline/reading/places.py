@@ -30,7 +30,12 @@ class Place(Protocol):
         ...
 
     def has_changed(self) -> bool:
-        """Whether it is not any more what it was when it was opened."""
+        """Whether it is not any more what it was when it was opened.
+
+        Raises:
+            InputError: it has gone, or may not be read any more.
+            OSError: the disk or the network failed.
+        """
         ...
 
     def close(self) -> None:

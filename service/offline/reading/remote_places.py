@@ -66,6 +66,15 @@ def opened_web(filesystem: Any, url: str, headers: Mapping[str, str] = PLAIN) ->
     return filesystem.open(url, "rb", block_size=0, size=1, headers=dict(headers))
 
 
+def read_at_most(answer: Any, n_bytes: int) -> bytes:
+    """What an answer holds, up to so many bytes."""
+    pieces = []
+    while n_bytes and (piece := answer.read(n_bytes)):
+        pieces.append(piece)
+        n_bytes -= len(piece)
+    return b"".join(pieces)
+
+
 class RemotePlace:
     """A file behind a URL; see `service.offline.reading.places.Place`.
 
@@ -93,7 +102,8 @@ class RemotePlace:
         end = min(position + n_bytes, self.size or 0)
         if position >= end:
             return b""
-        data: bytes = patiently(lambda: self._filesystem.cat_file(self._url, start=position, end=end), self._url)
+        read = _web_part if protocol_of(self._url) in WEB else _stored_part
+        data = patiently(lambda: read(self._filesystem, self._url, position, end), self._url)
         if len(data) != end - position:
             raise InputError("the server gave another part of the file than it was asked for")
         return data
@@ -163,4 +173,17 @@ def _web_probe(filesystem: Any, url: str) -> Probe:
     with opened_web(filesystem, url, {**PLAIN, "Range": "bytes=0-0"}) as answer:
         headers, status = answer.r.headers, answer.r.status
     total = headers.get("Content-Range", "").rpartition("/")[2] if status == 206 else headers.get("Content-Length", "")
-    return Probe(size=int(total) if total.isdigit() else None, stamp=stamp_of(headers), has_parts=status == 206)
+    # Longer numbers are sizes of nothing, and fit in no listing.
+    size = int(total) if total.isdigit() and len(total) <= 18 else None
+    return Probe(size=size, stamp=stamp_of(headers), has_parts=status == 206)
+
+
+def _web_part(filesystem: Any, url: str, start: int, end: int) -> bytes:
+    """One byte more at most: a server may send all of a file though it was asked for a part."""
+    with opened_web(filesystem, url, {**PLAIN, "Range": f"bytes={start}-{end - 1}"}) as answer:
+        return read_at_most(answer, end - start + 1)
+
+
+def _stored_part(filesystem: Any, url: str, start: int, end: int) -> bytes:
+    data: bytes = filesystem.cat_file(url, start=start, end=end)
+    return data

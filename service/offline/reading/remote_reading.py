@@ -9,7 +9,7 @@ from typing import Any
 from service.errors import InputError
 from service.offline.items import Item
 from service.offline.reading.refusals import CHANGED, too_large
-from service.offline.reading.remote_places import opened_web, probe
+from service.offline.reading.remote_places import opened_web, probe, read_at_most
 from service.offline.reading.urls import WEB, UnreachableError, checked_url, filesystem_of, patiently, protocol_of
 
 AHEAD_BYTES = 64 * 2**20
@@ -73,7 +73,7 @@ class RemoteReader:
             return too_large(item.size, self._n_bytes)
         try:
             url = checked_url(item.container)
-            data = self._asked(url)
+            data = self._asked(url) if protocol_of(url) in WEB else self._stored(url, item.size)
         except InputError as error:
             return str(error)
         if len(data) > self._n_bytes:
@@ -84,9 +84,6 @@ class RemoteReader:
 
     def _asked(self, url: str) -> bytes:
         filesystem = filesystem_of(url)
-        if protocol_of(url) not in WEB:
-            data: bytes = patiently(lambda: filesystem.cat_file(url), url, self._closed.wait)
-            return data
         try:
             data = patiently(lambda: self._downloaded(filesystem, url), url, self._closed.wait)
         except UnreachableError as error:
@@ -98,15 +95,20 @@ class RemoteReader:
 
     def _downloaded(self, filesystem: Any, url: str) -> bytes:
         """One byte more than may be decoded at most, whatever the server says of its size."""
-        pieces, n_left = [], self._n_bytes + 1
         with opened_web(filesystem, url) as answer:
             announced = answer.r.headers.get("Content-Length", "")
             if announced.isdigit() and int(announced) > self._n_bytes:
                 raise InputError(too_large(int(announced), self._n_bytes))
-            while n_left and (piece := answer.read(n_left)):
-                pieces.append(piece)
-                n_left -= len(piece)
-        return b"".join(pieces)
+            return read_at_most(answer, self._n_bytes + 1)
+
+    def _stored(self, url: str, size: int | None) -> bytes:
+        # A store gives all of an object at once, however large it is.
+        size = probe(url).size if size is None else size
+        if size is not None and size > self._n_bytes:
+            raise InputError(too_large(size, self._n_bytes))
+        filesystem = filesystem_of(url)
+        data: bytes = patiently(lambda: filesystem.cat_file(url), url, self._closed.wait)
+        return data
 
     def _network_works(self) -> bool:
         if self._answered is None:

@@ -1,6 +1,6 @@
 """The members of an archive that can only be read from front to back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from service.errors import InputError
 from service.offline.items import Item
@@ -13,12 +13,13 @@ class TarStream:
 
     Args:
         place: closed with this.
+        check: called often where much is passed over; what it raises ends the reading.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, check: Callable[[], None]) -> None:
         self.place = place
         self._stream = place.stream()
-        self._walk = TarWalk(self._stream, lambda: None, is_seekable=False)
+        self._walk = TarWalk(self._stream, check, is_seekable=False)
         self._members: Iterator[TarMember] = iter(self._walk)
         self._damage: str | None = None
         self.position = 0

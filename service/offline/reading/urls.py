@@ -4,7 +4,6 @@ import datetime
 import errno
 import functools
 import time
-import urllib.parse
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -41,11 +40,6 @@ class UnreachableError(OSError):
     """The network, or a server, failed again and again; it is not known what there is."""
 
 
-def is_url(text: str) -> bool:
-    """Whether a text begins as a URL does; paths of files that are read are absolute."""
-    return not text.startswith("/") and "://" in text
-
-
 def checked_url(text: str) -> str:
     """A URL that may be read.
 
@@ -66,15 +60,17 @@ def checked_url(text: str) -> str:
 
 
 def protocol_of(url: str) -> str:
-    """The part before `://`."""
-    return url.partition("://")[0]
+    """The part before `://`, in small letters."""
+    return url.partition("://")[0].lower()
 
 
 def shown_name(url: str) -> str:
-    """What results call a URL: without what stands behind `?`, which may be a signature."""
+    """What results call a URL: without what stands behind `?`, which may be a signature, and without a password."""
     if protocol_of(url) in WEB:
-        return urllib.parse.urlsplit(url)._replace(query="", fragment="").geturl()
-    return url
+        url = url.partition("#")[0].partition("?")[0]
+    protocol, separator, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{protocol}{separator}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def filesystem_of(url: str) -> Any:

@@ -3,12 +3,16 @@
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from typing import Self, TextIO
 
 import pyarrow as pa
 
 from service.errors import InputError
 from service.offline.sources.rows import PATH_COLUMNS, Layout, Opener, Row, layout_of
 from service.offline.sources.source import printable
+
+LONGEST_ROW = 2**24
+"""Characters."""
 
 
 class CsvRows:
@@ -57,11 +61,33 @@ class CsvRows:
             self._opener() as opened,
             io.TextIOWrapper(opened, "utf-8-sig", errors="surrogateescape", newline="") as text,
         ):
-            reader = csv.reader(text, strict=True)
+            lines = _Lines(text, self._name)
+            reader = csv.reader(lines, strict=True)
             try:
                 for values in reader:
+                    lines.n_left = LONGEST_ROW
                     yield reader.line_num, values
             except csv.Error as error:
                 raise InputError(
                     f"{self._name}, line {reader.line_num}: {error}; give a CSV file with commas, and quotes doubled"
                 ) from error
+
+
+class _Lines:
+    """The lines of a text; those of one row are not taken into memory without end."""
+
+    def __init__(self, text: TextIO, name: str) -> None:
+        self._text, self._name = text, name
+        self.n_left = LONGEST_ROW
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(self.n_left + 1)
+        self.n_left -= len(line)
+        if self.n_left < 0:
+            raise InputError(f"{self._name} has a row of more than {LONGEST_ROW} characters; give each image a line")
+        if not line:
+            raise StopIteration
+        return line

@@ -15,7 +15,7 @@ from service.offline.reading.parquet_layout import (
     parquet_damage_told,
 )
 from service.offline.reading.places import open_place
-from service.offline.sources.joined import joined_columns, text_of
+from service.offline.sources.joined import converter, joined_columns
 from service.offline.sources.source import ContainerFile, Skipped
 
 BATCH_ROWS = 1024
@@ -78,10 +78,8 @@ class ParquetSource:
             opened = opened_parquet(stream)
             layout = _layout(opened)
             own = {field.name for field in layout.own}
-            texts = [field.name for field in self.columns if _becomes_text(field, layout.own)]
+            converters = [(field.name, converter(layout.own, field)) for field in self.columns]
             for row, values in enumerate(_rows(opened, layout, check)):
-                for name in texts:
-                    values[name] = text_of(values[name])
                 yield Item(
                     path=f"{file.name}/{row:06d}",
                     holder=Holder.PARQUET,
@@ -89,7 +87,7 @@ class ParquetSource:
                     position=row,
                     stamp=file.stamp or place.stamp,
                     given_label=_label(values, layout),
-                    columns=tuple(values[name] if name in own else None for name in self.columns.names),
+                    columns=tuple(convert(values[name]) if name in own else None for name, convert in converters),
                     refused=MISSING if layout.name and values[layout.image] is None else None,
                 )
 
@@ -139,10 +137,6 @@ def _plain(batch: Any, layout: ParquetLayout) -> list[dict[str, Any]]:
         else:
             columns[name] = column.to_pylist()
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
-def _becomes_text(field: Any, own: Any) -> bool:
-    return field.name in own.names and not own.field(field.name).type.equals(field.type) and str(field.type) == "string"
 
 
 def _label(values: dict[str, Any], layout: ParquetLayout) -> str | None:

@@ -1,6 +1,7 @@
 """Folders of images with a manifest among them, as data set hubs lay them out."""
 
 import dataclasses
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ OFTEN = 1024
 
 # No name of a file holds either byte, and no path has them in this order.
 BETWEEN = b"\0/"
+
+logger = logging.getLogger(__name__)
 
 
 class HubFolder:
@@ -63,7 +66,7 @@ class HubFolder:
 
 
 def manifests_of(root: Path, metadata: Sequence[Parts]) -> dict[Parts, Source]:
-    """Those files called metadata that name images; the others are no manifests.
+    """Those files called metadata that name images; of the others it is said that they are passed over.
 
     Raises:
         InputError: a folder has two of them.
@@ -74,7 +77,8 @@ def manifests_of(root: Path, metadata: Sequence[Parts]) -> dict[Parts, Source]:
         path = root.joinpath(*parts)
         try:
             rows = open_rows(local_opener(path), name, NAMES_OF_FILES)
-        except InputError:
+        except InputError as error:
+            logger.warning("%s is passed over as a manifest: %s", path_text(parts), error)
             continue
         if any(other[:-1] == parts[:-1] for other in found):
             raise InputError(f"{path.parent} has two manifests called metadata; keep one")

@@ -38,7 +38,7 @@ class JoinedSource:
                 self.skipped.count(suffix, number)
 
     def _widened(self, source: Source, check: Callable[[], None]) -> Iterator[Item]:
-        converters = [_converter(source.columns, field) for field in self.columns]
+        converters = [converter(source.columns, field) for field in self.columns]
         for item in source.items(check):
             own = dict(zip(source.columns.names, item.columns, strict=True))
             columns = tuple(
@@ -62,6 +62,15 @@ def text_of(value: object) -> str | None:
     return _as_json(value)
 
 
+def converter(own: Any, wanted: Any) -> Callable[[object], object]:
+    """What makes values of a source's own column into those of a joined one."""
+    if wanted.name not in own.names or own.field(wanted.name).type.equals(wanted.type):
+        return _unchanged
+    if pa.types.is_string(wanted.type):
+        return text_of
+    return _as_float if pa.types.is_floating(wanted.type) else _unchanged
+
+
 def _common(one: Any, other: Any) -> Any:
     if one.equals(other) or pa.types.is_null(other):
         return one
@@ -69,13 +78,17 @@ def _common(one: Any, other: Any) -> Any:
         return other
     numbers = (pa.types.is_integer, pa.types.is_floating)
     if all(any(is_kind(kind) for is_kind in numbers) for kind in (one, other)):
-        return pa.int64() if pa.types.is_integer(one) and pa.types.is_integer(other) else pa.float64()
+        is_whole = pa.types.is_integer(one) and pa.types.is_integer(other)
+        if not is_whole:
+            return pa.float64()
+        # No kind of number holds both what is largest in it and what is below zero.
+        return pa.string() if pa.types.is_uint64(one) or pa.types.is_uint64(other) else pa.int64()
     return pa.string()
 
 
-def _converter(own: Any, wanted: Any) -> Callable[[object], object]:
-    is_widened = wanted.name in own.names and not own.field(wanted.name).type.equals(wanted.type)
-    return text_of if is_widened and pa.types.is_string(wanted.type) else _unchanged
+def _as_float(value: Any) -> float | None:
+    # Arrow refuses whole numbers that would lose a digit.
+    return None if value is None else float(value)
 
 
 def _unchanged(value: object) -> object:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from service.errors import InputError
 from service.offline.sources.joined import text_of
-from service.offline.sources.rows import PATH_COLUMNS, Opener, Row, layout_of
+from service.offline.sources.rows import MOST_COLUMNS, PATH_COLUMNS, Opener, Row, layout_of
 from service.offline.sources.source import printable
 
 ROWS_FOR_COLUMNS = 10_000
@@ -36,6 +36,8 @@ class JsonRows:
             n_rows += 1
             if n_rows <= ROWS_FOR_COLUMNS and isinstance(row, dict):
                 names |= dict.fromkeys(row)
+            if len(names) > MOST_COLUMNS:
+                break
         if n_rows == 0:
             raise InputError(f"{name} is empty; a JSON object a line was expected")
         self._names = list(names)

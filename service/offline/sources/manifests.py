@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 from service.errors import InputError
 from service.offline.items import Item
-from service.offline.reading.urls import shown_name
+from service.offline.reading.urls import checked_url, shown_name
 from service.offline.sources.csv_rows import CsvRows
 from service.offline.sources.json_rows import JsonRows
 from service.offline.sources.local_files import item_of, look_up
@@ -125,4 +125,12 @@ class LocalImages:
             return Item(path=shown, refused=OUTSIDE)
         if not self._allow_urls:
             return Item(path=shown, refused="URLs are not read; allow them with --allow-urls")
-        return Item(path=shown_name(shown), container=shown)
+        return remote_item(shown)
+
+
+def remote_item(url: str) -> Item:
+    """An image behind a URL; nobody looks whether it is there before it is read."""
+    try:
+        return Item(path=shown_name(url), container=checked_url(url))
+    except InputError as error:
+        return Item(path=shown_name(url), refused=str(error))

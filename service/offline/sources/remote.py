@@ -14,7 +14,7 @@ from service.offline.sources.containers import container_source, is_without_imag
 from service.offline.sources.fixed import FixedItems
 from service.offline.sources.folders import ImageSelection
 from service.offline.sources.globs import PatternSelection, is_pattern
-from service.offline.sources.manifests import ManifestSource, open_rows
+from service.offline.sources.manifests import ManifestSource, open_rows, remote_item
 from service.offline.sources.remote_folders import open_remote_folder
 from service.offline.sources.source import CONTAINERS, ContainerFile, FileKind, Source, kind_of, printable
 
@@ -116,7 +116,7 @@ class RemoteImages:
         if "://" in text:
             return self._elsewhere(text)
         path = posixpath.normpath(text)
-        if path.startswith(("/", "..")) or path == ".":
+        if path in (".", "..") or path.startswith(("/", "../")):
             return Item(path=printable(text), refused="it lies outside of the folder of its manifest, and is not read")
         quoted = urllib.parse.quote(path) if self._is_web else path
         return Item(path=printable(path), container=f"{self._folder}/{printable(quoted)}")
@@ -124,4 +124,4 @@ class RemoteImages:
     def _elsewhere(self, text: str) -> Item:
         if text.startswith("file://"):
             return Item(path=printable(text), refused="a manifest of another host names no files of this machine")
-        return Item(path=printable(shown_name(text)), container=printable(text))
+        return remote_item(printable(text))

@@ -9,6 +9,7 @@ import posixpath
 from collections.abc import Callable, Iterator
 
 from service.audits.sources import is_image_name
+from service.errors import InputError
 from service.offline.sources.source import Skipped, printable
 from service.offline.sources.tar_headers import TarMember
 
@@ -73,7 +74,8 @@ class Sample:
 def images_of(members: Iterator[TarMember], read: Callable[[int], bytes], skipped: Skipped) -> Iterator[FoundImage]:
     """Find the images among members, in order, a sample at a time.
 
-    Where the walk over the members fails, the images of the sample that it failed in come first.
+    Where the archive is damaged, the images of the sample that it is damaged in come first. Where the disk or the
+    network fails they do not come: another time they may have a label.
 
     Args:
         read: the first bytes of the member that came last.
@@ -90,7 +92,7 @@ def images_of(members: Iterator[TarMember], read: Callable[[int], bytes], skippe
                 yield from sample.images()
                 sample = Sample(key)
             _add(sample, member, name, read, skipped)
-    except Exception:
+    except InputError:
         yield from sample.images()
         raise
     yield from sample.images()

@@ -16,6 +16,9 @@ from service.errors import InputError
 
 PIECE = 2**20
 
+LARGEST_MEMBER = 2**43
+"""Bytes; file systems cannot look for what lies further on, and a listing holds no number without end."""
+
 DAMAGES = (*DAMAGE, lzma.LZMAError)
 
 _OPENERS: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
@@ -115,10 +118,14 @@ def _next(archive: tarfile.TarFile, tape: "_Tape") -> tarfile.TarInfo | None:
     info = archive.next()
     # They would add up in memory.
     cast(Any, archive).members.clear()
+    if sum(len(name) + len(value) for name, value in archive.pax_headers.items()) > HEADER_BYTES:
+        raise tarfile.ReadError(f"the headers of all members take more than {HEADER_BYTES} bytes")
     return info
 
 
 def _member(info: tarfile.TarInfo, number: int) -> TarMember:
+    if not 0 <= info.size <= LARGEST_MEMBER:
+        raise tarfile.ReadError(f"a member says that it has {info.size} bytes")
     return TarMember(
         number=number,
         name=info.name,

@@ -13,6 +13,7 @@ import pyarrow as pa
 from service.errors import InputError
 from service.offline.items import Holder, Item
 from service.offline.reading.places import Place, open_place
+from service.offline.reading.refusals import CUT_OFF
 from service.offline.sources.samples import FoundImage, images_of
 from service.offline.sources.source import ContainerFile, Skipped
 from service.offline.sources.tar_headers import DamagedError, TarWalk
@@ -70,7 +71,7 @@ class TarSource:
 def _item(image: FoundImage, file: ContainerFile, place: Place, *, is_read_forward: bool) -> Item:
     member, refused = image.member, image.refused
     if place.size is not None and not is_read_forward and member.offset + member.size > place.size:
-        refused = refused or "the archive ends in the middle of it"
+        refused = refused or CUT_OFF
     return Item(
         path=f"{file.name}/{image.name}",
         holder=Holder.COMPRESSED_TAR if is_read_forward else Holder.TAR,

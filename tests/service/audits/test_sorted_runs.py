@@ -1,3 +1,4 @@
+import errno
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from hypothesis import strategies as st
 
 from service.audits import sorted_runs
 from service.audits.sorted_runs import BREAK, SortedRuns
+from service.audits.sources import OF_THE_FILE
 
 TEXTS = st.lists(st.binary(max_size=40).filter(lambda text: BREAK not in text), max_size=60)
 
@@ -36,3 +38,15 @@ def test_nothing_of_it_stays_on_the_disk_or_open(tmp_path, monkeypatch) -> None:
         assert not list(tmp_path.iterdir())
     assert n_descriptors() == n_open
     assert list(runs) == []
+
+
+@pytest.mark.parametrize("failure", [FileNotFoundError(errno.ENOENT, "none"), PermissionError(errno.EACCES, "no")])
+def test_without_temporary_files_it_is_not_the_sorted_folder_that_is_to_blame(monkeypatch, failure) -> None:
+    def failing(**_: str) -> None:
+        raise failure
+
+    monkeypatch.setattr(sorted_runs, "RUN", 1)
+    monkeypatch.setattr("tempfile.mkstemp", failing)
+    with pytest.raises(OSError, match="TMPDIR") as caught:
+        SortedRuns().add(b"a")
+    assert caught.value.errno not in OF_THE_FILE

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
+from typer.testing import CliRunner
 
 from service.cli import app
 from service.errors import InputError
@@ -27,8 +27,9 @@ def test_shards_are_not_smaller_than_the_first() -> None:
 
 
 def test_no_more_images_can_be_asked_for_than_the_summary_ranks() -> None:
-    (pictures,) = [option for option in get_command(app).commands["audit"].params if option.name == "pictures"]
-    assert pictures.type.max == N_RANKED
+    said = [CliRunner().invoke(app, ["audit", "--pictures", str(n)]).stderr for n in (N_RANKED, N_RANKED + 1)]
+    assert "needs --images" in said[0]
+    assert f"or equal to {N_RANKED}" in said[1]
 
 
 @pytest.mark.parametrize("changes", [{"address": "auto"}, {"n_workers": 2}])

@@ -125,7 +125,11 @@ def test_two_exports_do_not_take_the_place_of_each_other(audit, tmp_path, images
     assert "two folders that are apart" in done.stderr
     assert not (tmp_path / "out").exists()
     apart = export(audit.folder, tmp_path / "one", "--fiftyone", str(tmp_path / "two"))
-    assert (apart.exit_code, (tmp_path / "one/manifest.csv").exists(), (tmp_path / "two/data").exists()) == (0, True, True)
+    assert (apart.exit_code, (tmp_path / "one/manifest.csv").exists(), (tmp_path / "two/data").exists()) == (
+        0,
+        True,
+        True,
+    )
 
 
 def test_the_working_folder_is_not_replaced(audit, tmp_path, monkeypatch):

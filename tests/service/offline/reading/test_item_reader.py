@@ -8,7 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from service.offline.items import Holder, Item
+from service.offline.reading import open_streams
 from service.offline.reading.item_reader import ItemReader
+from service.offline.reading.places import open_place
 from service.offline.sources.encoded_parquet import ParquetSource
 from service.offline.sources.source import ContainerFile
 from service.offline.sources.tars import TarSource
@@ -115,6 +117,25 @@ def test_images_of_all_kinds_of_containers_come_as_they_were_packed(file, tar_of
     assert read(items[::-1], n_bytes=5000) == [*expected[::-1], *expected[::-1], *expected[::-1], b"first"]
     too_large = [isinstance(answer, str) for answer in read(items, n_bytes=600)]
     assert too_large == [False] + 3 * [False, False, False, True, True]
+
+
+@pytest.mark.parametrize("name", ["a.tgz", "a.parquet"])
+def test_a_container_is_read_once_however_many_shards_it_has(tar_of, tmp_path, monkeypatch, name) -> None:
+    members = [(f"{number}.png", b"%d" % number) for number in range(6)]
+    (tmp_path / "a.tgz").write_bytes(tar_of(members, "gz"))
+    pq.write_table(pa.table({"image": [data for _, data in members]}), tmp_path / "a.parquet")
+    file = ContainerFile(name=name, place=str(tmp_path / name))
+    items = list((TarSource if name.endswith("tgz") else ParquetSource)([file]).items(lambda: None))
+    opened: list[str] = []
+    monkeypatch.setattr(open_streams, "open_place", lambda place: opened.append(place) or open_place(place))
+    reader = ItemReader(allow_urls=False, n_bytes=10)
+    for start in range(0, 6, 2):
+        # Nobody asks for more answers than there are items.
+        answers = reader.read(items[start : start + 2])
+        assert [next(answers), next(answers)] == [b"%d" % start, b"%d" % (start + 1)]
+        answers.close()
+    reader.close()
+    assert opened == [file.place]
 
 
 def test_a_reader_that_is_closed_reads_no_further(file) -> None:

@@ -30,6 +30,13 @@ def test_a_column_of_anything_else_is_none_of_images(kind) -> None:
     assert image_layout(pa.schema([("image", kind)])) is None
 
 
+def test_of_two_columns_of_one_name_neither_holds_the_images() -> None:
+    twice = [("image", pa.binary()), ("image", pa.binary())]
+    assert image_layout(pa.schema(twice)) is None
+    layout = image_layout(with_features(pa.schema([*twice, ("img", STRUCT)]), {"img": {"_type": "Image"}}))
+    assert (layout.image, layout.left_out) == ("img", ("image", "image"))
+
+
 def test_hubs_say_which_column_holds_images_and_what_the_labels_are_called() -> None:
     schema = with_features(
         pa.schema([("img", STRUCT), ("fine", pa.int64())]),

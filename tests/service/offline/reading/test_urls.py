@@ -45,6 +45,8 @@ def test_signatures_are_not_shown() -> None:
     assert shown_name("https://host/a.png?sig=x#y") == "https://host/a.png"
     assert shown_name("HTTPS://host/a.png?sig=x") == "HTTPS://host/a.png"
     assert shown_name("s3://b/a?.png") == "s3://b/a?.png"
+    assert shown_name("https://user:secret@host/a@b.png") == "https://host/a@b.png"
+    assert shown_name("s3://key:secret@b/a") == "s3://b/a"
 
 
 @pytest.mark.parametrize("url", ["http://[broken/a", "http://exa\u2100mple.com/a"])

@@ -10,6 +10,7 @@ import pytest
 
 from service.errors import InputError
 from service.offline.items import Holder, Item
+from service.offline.schema import MANIFEST_PREFIX, listing_table
 from service.offline.sources.encoded_parquet import ParquetSource
 from service.offline.sources.source import ContainerFile
 
@@ -60,6 +61,12 @@ def test_files_with_other_columns_have_the_columns_of_all(part) -> None:
     files = [part("a.parquet", image=[b"1"], age=[5]), part("b.parquet", image=[b"1"], age=["old"], size=[2.5])]
     assert ParquetSource(files).columns.names == ["age", "size"]
     assert [item.columns for item in listed(*files)] == [("5", None), ("old", 2.5)]
+
+
+def test_whole_numbers_among_fractions_can_be_written_however_large_they_are(part) -> None:
+    files = [part("a.parquet", image=[b"1"], id=[2**60 + 1]), part("b.parquet", image=[b"1"], id=[0.5])]
+    table = listing_table(listed(*files), ParquetSource(files).columns)
+    assert table[MANIFEST_PREFIX + "id"].to_pylist() == [float(2**60), 0.5]
 
 
 def test_times_lose_their_nanoseconds_and_categories_become_text(part) -> None:

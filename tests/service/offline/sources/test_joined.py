@@ -1,6 +1,8 @@
 import pyarrow as pa
+import pytest
 
 from service.offline.items import Item
+from service.offline.schema import MANIFEST_PREFIX, listing_table
 from service.offline.sources.joined import JoinedSource, joined_columns
 
 
@@ -42,6 +44,20 @@ def test_columns_of_one_name_and_two_kinds_become_text() -> None:
     )
     assert joined.columns == pa.schema([("a", pa.string()), ("b", pa.bool_())])
     assert [item.columns for item in joined.items(lambda: None)] == [("7", None), ("[1, 2]", True)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "common"),
+    [
+        ((pa.int64(), 2**60 + 1), (pa.float64(), 0.5), [float(2**60), 0.5]),
+        ((pa.uint64(), 2**64 - 1), (pa.int64(), -1), [str(2**64 - 1), "-1"]),
+        ((pa.uint64(), None), (pa.float64(), 0.5), [None, 0.5]),
+    ],
+)
+def test_numbers_of_any_size_can_be_written_as_what_they_have_in_common(one, other, common) -> None:
+    joined = JoinedSource([Listed([("a", kind)], [("x", (value,))], {}) for kind, value in (one, other)], {})
+    table = listing_table(list(joined.items(lambda: None)), joined.columns)
+    assert table[MANIFEST_PREFIX + "a"].to_pylist() == common
 
 
 def test_whole_numbers_and_fractions_have_fractions_in_common() -> None:

@@ -50,6 +50,13 @@ def test_urls_are_refused_unless_they_are_allowed(folder) -> None:
     assert (found.container, found.size, found.stamp, found.refused) == ("https://host/a.png", None, "", None)
 
 
+def test_urls_with_passwords_are_refused_and_written_nowhere(folder) -> None:
+    found = LocalImages(folder, allow_urls=True)("https://user:secret@host/a.png")
+    assert "password" in (found.refused or "")
+    assert found.path == "https://host/a.png"
+    assert "secret" not in repr(found)
+
+
 def test_links_are_resolved_and_loops_pipes_folders_and_odd_names_said(folder) -> None:
     (folder / "link.png").symlink_to("inner/b.png")
     (folder / "way").symlink_to("inner")
