@@ -36,6 +36,13 @@ _STAMPS = ("ETag", "etag", "generation", "Content-MD5", "Last-Modified", "LastMo
 Result = TypeVar("Result")
 
 
+PERMIT = "does not permit reading"
+
+
+class ForbiddenError(InputError):
+    """A server does not let this be read, or not any more."""
+
+
 class UnreachableError(OSError):
     """The network, or a server, failed again and again; it is not known what there is."""
 
@@ -106,7 +113,8 @@ def patiently(act: Callable[[], Result], url: str, wait: Callable[[float], objec
     """Ask a server, and ask again where that may help.
 
     Raises:
-        InputError: it has no such file, does not permit it, or does not understand.
+        ForbiddenError: it does not permit it.
+        InputError: it has no such file, or does not understand.
         UnreachableError: it could not be asked.
     """
     for pause in (*PAUSES, None):
@@ -117,7 +125,7 @@ def patiently(act: Callable[[], Result], url: str, wait: Callable[[float], objec
         except Exception as error:
             refusal = refusal_of(error)
             if refusal is not None:
-                raise InputError(refusal) from error
+                raise (ForbiddenError if PERMIT in refusal else InputError)(refusal) from error
             if pause is None:
                 reason = " ".join(str(error).split())[:200] or type(error).__name__
                 raise UnreachableError(errno.EIO, f"{shown_name(url)} cannot be read ({reason})") from error
@@ -130,12 +138,12 @@ def refusal_of(error: Exception) -> str | None:
     if isinstance(error, FileNotFoundError):
         return "there is no such file"
     if isinstance(error, PermissionError):
-        return "the server does not permit reading it"
+        return f"the server {PERMIT} it"
     if isinstance(error, IsADirectoryError):
         return "a folder and not a file"
     status = getattr(error, "status", None) or getattr(error, "code", None)
     if isinstance(status, int) and 300 <= status < 500 and status not in FOR_NOW:
-        return f"the server answers {status}" + (": it does not permit reading" if status in {401, 403} else "")
+        return f"the server answers {status}" + (f": it {PERMIT}" if status in {401, 403} else "")
     if isinstance(error, ValueError):
         return f"the URL cannot be used ({' '.join(str(error).split())[:200]})"
     return None

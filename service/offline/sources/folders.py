@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from service.audits.folder_listing import FolderListing, Selection
 from service.audits.sources import is_image_name, path_text
 from service.offline.items import Item
 from service.offline.sources.local_files import item_of
 from service.offline.sources.source import NO_COLUMNS, Skipped
+
+Root = TypeVar("Root", bound=Path | str)
 
 ANYWHERE = (Path("/"),)
 """Where links of files may lead: whoever audits reads their own files."""
@@ -26,11 +28,11 @@ class ImageSelection(Selection):
         return is_image_name(name) and self.covers(parts, name)
 
 
-class ImageFolder:
-    """Each image file below a folder, in the order of `FolderListing`.
+class SelectedFolder(Generic[Root]):
+    """A folder and what is taken of it.
 
     Args:
-        root: without links.
+        root: where it is; without links, if it is on this machine.
         selection: which files are taken.
         read_elsewhere: files, named from the root, that are neither taken nor count as passed over.
         labelled: whether the name of the folder that holds an image is its given label.
@@ -40,7 +42,7 @@ class ImageFolder:
 
     def __init__(
         self,
-        root: Path,
+        root: Root,
         description: Mapping[str, Any],
         *,
         selection: ImageSelection,
@@ -53,6 +55,10 @@ class ImageFolder:
         self._labelled = labelled
         self.description = dict(description)
         self.skipped = Skipped()
+
+
+class ImageFolder(SelectedFolder[Path]):
+    """Each image file below a folder, in the order of `FolderListing`."""
 
     def items(self, check: Callable[[], None]) -> Iterator[Item]:
         """List the files."""

@@ -1,16 +1,16 @@
 """Folders of object stores."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from service.errors import InputError
 from service.offline.items import Item
 from service.offline.reading.urls import filesystem_of, patiently, stamp_of
 from service.offline.sources.containers import sources_among
-from service.offline.sources.folders import ImageSelection
+from service.offline.sources.folders import ImageSelection, SelectedFolder
 from service.offline.sources.joined import JoinedSource
-from service.offline.sources.source import NO_COLUMNS, ContainerFile, Skipped, Source, printable
+from service.offline.sources.source import ContainerFile, Skipped, Source, printable
 from service.offline.sources.survey import Parts, survey_of
 
 
@@ -67,31 +67,8 @@ def open_remote_folder(root: str, selection: ImageSelection, description: Mappin
     return JoinedSource([images, *sources], description) if sources else images
 
 
-class RemoteFolder:
-    """Each image below a folder: those of a folder in order of their names, before those of the folders in it.
-
-    Args:
-        read_elsewhere: files that are neither taken nor count as passed over.
-        labelled: whether the name of the folder that holds an image is its given label.
-    """
-
-    columns = NO_COLUMNS
-
-    def __init__(
-        self,
-        root: str,
-        description: Mapping[str, Any],
-        *,
-        selection: ImageSelection,
-        read_elsewhere: Collection[str] = (),
-        labelled: bool = False,
-    ) -> None:
-        self._root = root
-        self._selection = selection
-        self._read_elsewhere = frozenset(read_elsewhere)
-        self._labelled = labelled
-        self.description = dict(description)
-        self.skipped = Skipped()
+class RemoteFolder(SelectedFolder[str]):
+    """Each image below a folder: those of a folder in order of their names, before those of the folders in it."""
 
     def items(self, check: Callable[[], None]) -> Iterator[Item]:
         """List the files."""

@@ -41,6 +41,33 @@ def test_what_is_missing_or_forbidden_is_a_row_and_the_others_come(web) -> None:
     assert "no such file" in third
 
 
+def test_permission_that_has_run_out_ends_the_work(web) -> None:
+    web.files |= {"/a": b"a", "/b": b"b"}
+    reader = ItemReader(allow_urls=True, n_bytes=1000)
+    assert list(reader.read([at(f"{web.url}/a")])) == [b"a"]
+    web.statuses |= {"/a": [403] * 9, "/b": [403] * 9}
+    with pytest.raises(UnreachableError, match="credentials may have run out"):
+        list(reader.read([at(f"{web.url}/b")]))
+    reader.close()
+
+
+def test_permission_of_a_store_that_has_run_out_ends_the_work(monkeypatch) -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe({"/run-out/a": b"a", "/run-out/b": b"b"})
+    reader = ItemReader(allow_urls=True, n_bytes=1000)
+    assert list(reader.read([at("memory://run-out/a", 1)])) == [b"a"]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(type(store), "cat_file", refuse)
+    assert "permit" in next(reader.read([at("memory://run-out/b", 1)]))
+    monkeypatch.setattr(type(store), "info", refuse)
+    with pytest.raises(UnreachableError, match="credentials may have run out"):
+        list(reader.read([at("memory://run-out/b", 1)]))
+    reader.close()
+
+
 def test_what_fails_for_a_while_is_read_and_for_good_is_a_row_if_the_web_answers(web) -> None:
     web.files |= {"/a": b"a", "/b": b"b", "/c": b"c"}
     web.statuses |= {"/b": [503], "/c": [500] * 99}
@@ -48,6 +75,13 @@ def test_what_fails_for_a_while_is_read_and_for_good_is_a_row_if_the_web_answers
     assert (first, second) == (b"a", b"b")
     assert "server cannot be reached" in third
     assert "server cannot be reached" in gone
+
+
+def test_a_list_may_begin_with_a_server_that_is_gone(web) -> None:
+    web.files["/a"] = b"a"
+    gone, there = read(at("http://127.0.0.1:1/a"), at(f"{web.url}/a"))
+    assert "server cannot be reached" in gone
+    assert there == b"a"
 
 
 def test_where_nothing_answers_the_work_ends() -> None:
