@@ -111,6 +111,7 @@ class AuditFailOn(enum.StrEnum):
 
     FLAGGED = "flagged"
     DISCOVERIES = "discoveries"
+    UNREADABLE = "unreadable"
 
 
 class DemoData(enum.StrEnum):

@@ -91,7 +91,7 @@ def run(
         AuditFailOn | None,
         typer.Option(
             "--fail-on",
-            help="Exit with 3 where an image is flagged, or where one is on the list of discoveries.",
+            help="Exit with 3 where an image is flagged, is on the list of discoveries, or could not be read.",
             show_default=False,
         ),
     ] = None,
@@ -113,7 +113,7 @@ def run(
     out of disk, the same command goes on where it was; what is done is not repeated.
 
     Exit codes: 2 bad input, damage that --verify finds, or a stop after which the same command goes on; 3 where
-    --fail-on finds what it looks for; 130 interrupted; 0 otherwise, unreadable images included.
+    --fail-on finds what it looks for; 130 interrupted; 0 otherwise, unless no image could be read at all.
     """
     from service.errors import InputError  # noqa: PLC0415
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from detector.bundle import Bundle
 from detector.types import ProgressCallback
 from service.console import printable, results
-from service.detection import EXIT_FLAGGED
+from service.detection import EXIT_FLAGGED, EXIT_NOT_JUDGED
 from service.images import DEFAULT_LIMITS
 from service.offline.audit_request import AuditRequest
 from service.offline.folder.audit_folder import AuditFolder
@@ -24,6 +24,9 @@ from service.offline.summary.summary_types import Summary
 from service.options import AuditFailOn
 
 SUMMARY_FILE = "summary.json"
+
+MOST_REASONS = 3
+"""Why images could not be read, on the terminal."""
 
 
 def conclude(request: AuditRequest, bundle: Bundle, folder: AuditFolder, progress: ProgressCallback) -> Summary:
@@ -57,8 +60,11 @@ def exit_code(summary: Summary, fail_on: AuditFailOn | None) -> int:
         None: 0,
         AuditFailOn.FLAGGED: summary.counts.n_flagged,
         AuditFailOn.DISCOVERIES: summary.discoveries.n,
+        AuditFailOn.UNREADABLE: summary.counts.n_unreadable,
     }
-    return EXIT_FLAGGED if found[fail_on] else 0
+    if found[fail_on]:
+        return EXIT_FLAGGED
+    return 0 if summary.counts.n_judged else EXIT_NOT_JUDGED
 
 
 def done_document(summary: Summary, out: Path) -> dict[str, Any]:
@@ -73,6 +79,14 @@ def write_words(summary: Summary, out: Path) -> None:
     line.append(f"{counts.n_adversarial:,} adversarial", "bold red" if counts.n_adversarial else "")
     line.append(f", {counts.n_undecided:,} undecided, {counts.n_unreadable:,} unreadable")
     results.print(line)
+    for reason in summary.unreadable[:MOST_REASONS]:
+        results.print(Text(printable(f"  {reason.n:,} unreadable: {reason.error} (such as {reason.examples[0]})")))
+    agreement = summary.agreement
+    if agreement is not None and not agreement.compared.of:
+        results.print(
+            "none of the labels that the source gives is a label of the classifier: is this the right bundle? Images "
+            "of another kind are flagged without any attack"
+        )
     comparison = summary.comparison
     if comparison is not None and comparison.adversarial.value is not None:
         results.print(

@@ -11,6 +11,7 @@ from detector.files import replace_folder_atomically
 from detector.types import ProgressCallback
 from service.console import messages, printable, results, write_json
 from service.errors import InputError
+from service.offline.folder.contract import read_contract
 from service.outputs import require_writable
 from service.progress import progress_bars
 from service.viewing.audit_files import AuditFiles
@@ -68,7 +69,9 @@ def run_export(
     if fiftyone is not None:
         written.append((fiftyone, "data", write_fiftyone))
     files = AuditFiles(audit)
-    _require_apart([folder for folder, _, _ in written])
+    folders = [folder for folder, _, _ in written]
+    _require_apart([audit, *folders])
+    _require_outside(Path(str(read_contract(audit).source.get("location", ""))), folders)
     for folder, _, _ in written:
         _require_empty(folder)
     index, pictures = ResultIndex(files), Pictures(allow_urls=allow_urls)
@@ -106,8 +109,7 @@ class _Export:
             write(temporary, self._copied(temporary, copies, condition))
             if self.exported.n_images == 0:
                 raise InputError(
-                    f"none of the {self._n_wanted} images can be had any more ({self.exported.reason}); nothing was "
-                    "written"
+                    f"none of the {self._n_wanted} images can be read ({self.exported.reason}); nothing was written"
                 )
 
     def _copied(self, folder: Path, copies: str, condition: Condition) -> Iterator[Copied]:
@@ -161,6 +163,13 @@ def _require_apart(folders: Sequence[Path]) -> None:
     for one, other in itertools.permutations(folders, 2):
         if one.resolve().is_relative_to(other.resolve()):
             raise InputError(f"{one} lies in {other}; name two folders that are apart")
+
+
+def _require_outside(source: Path, folders: Sequence[Path]) -> None:
+    """What is written into the source would be audited with it, and keep the audit from going on."""
+    for folder in folders:
+        if source.is_absolute() and source.is_dir() and folder.resolve().is_relative_to(source.resolve()):
+            raise InputError(f"{folder} lies in {source}, which was audited; name a folder outside of it")
 
 
 def _require_empty(folder: Path) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from service.audits.folder_listing import FolderListing, Selection
-from service.audits.sources import is_image_name, path_text
+from service.audits.sources import path_text
 from service.offline.items import Item
 from service.offline.sources.local_files import item_of
-from service.offline.sources.source import NO_COLUMNS, Skipped
+from service.offline.sources.source import NO_COLUMNS, Skipped, is_image
 
 Root = TypeVar("Root", bound=Path | str)
 
@@ -25,7 +25,7 @@ class ImageSelection(Selection):
 
     def takes(self, parts: tuple[str, ...], name: str) -> bool:
         """Whether it is one of its images."""
-        return is_image_name(name) and self.covers(parts, name)
+        return is_image(name) and self.covers(parts, name)
 
 
 class SelectedFolder(Generic[Root]):

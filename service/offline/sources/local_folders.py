@@ -17,8 +17,8 @@ from service.offline.sources.source import ContainerFile, Source
 from service.offline.sources.survey import Survey, survey
 
 NOTHING = (
-    "no image (.png, .jpg, …), no tar archive and no Parquet file of images is in it; folders that may not be read and "
-    "links to folders are not looked into"
+    "no image (.png, .jpg, …), no tar archive and no Parquet file of images of those asked for is in it; folders that "
+    "may not be read and links to folders are not looked into"
 )
 
 

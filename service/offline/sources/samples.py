@@ -8,9 +8,8 @@ import dataclasses
 import posixpath
 from collections.abc import Callable, Iterator
 
-from service.audits.sources import is_image_name
 from service.errors import InputError
-from service.offline.sources.source import Skipped, printable
+from service.offline.sources.source import Skipped, is_image, printable
 from service.offline.sources.tar_headers import TarMember
 
 CLASS_SUFFIX, TEXT_SUFFIX = "cls", "json"
@@ -113,7 +112,7 @@ def plain_name(name: str) -> str:
 def _add(sample: Sample, member: TarMember, name: str, read: Callable[[int], bytes], skipped: Skipped) -> None:
     suffix = posixpath.basename(name).partition(".")[2].lower()
     # A name that was cut off has lost its suffix.
-    if is_image_name(posixpath.basename(name)) or len(member.name) > LONGEST_NAME:
+    if is_image(posixpath.basename(name)) or len(member.name) > LONGEST_NAME:
         sample.add_image(FoundImage(member=member, name=name, refused=_refusal(member)))
     elif suffix == CLASS_SUFFIX and member.is_file and member.size <= CLASS_BYTES:
         sample.add_label(read(member.size))

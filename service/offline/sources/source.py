@@ -83,10 +83,15 @@ CONTAINERS = frozenset({FileKind.TAR, FileKind.COMPRESSED_TAR, FileKind.PARQUET}
 """What holds many images in one file; a Parquet file only if it has a column of them."""
 
 
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its name. A dot before it hides it from people, and from no training."""
+    return is_image_name(name.lstrip("."))
+
+
 def kind_of(name: str) -> FileKind:
-    """What a file is by its name, without or with the folders before it; hidden ones are nothing."""
+    """What a file is by its name, without or with the folders before it; hidden ones are images or nothing."""
     last = name.rpartition("/")[2]
-    if is_image_name(last):
+    if is_image(last):
         return FileKind.IMAGE
     if last.startswith("."):
         return FileKind.OTHER

@@ -40,7 +40,10 @@ class Hosts:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in HEALTH_PATHS and not self._is_allowed(scope):
             self._rejected("host")
-            raise RefusedError(421, "this server does not answer to that Host; name it in --allowed-host")
+            raise RefusedError(
+                421,
+                "this server does not answer to that Host; isthmus serve is told which by --allowed-host",
+            )
         await self._app(scope, receive, send)
 
     def _is_allowed(self, scope: Scope) -> bool:

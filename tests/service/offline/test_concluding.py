@@ -14,6 +14,7 @@ class Sum:
     n_adversarial: int = 3
     n_undecided: int = 2
     n_discoveries: int = 1
+    n_judged: int = 1205
 
     @property
     def counts(self):
@@ -23,6 +24,7 @@ class Sum:
             n_adversarial=self.n_adversarial,
             n_undecided=self.n_undecided,
             n_unreadable=29,
+            n_judged=self.n_judged,
             n_flagged=self.n_adversarial + self.n_undecided,
         )
 
@@ -37,6 +39,8 @@ class Sum:
             n_at_smallest=9,
         )
 
+    unreadable = (SimpleNamespace(n=29, error="the file is empty", examples=("a.png",)),)
+    agreement = SimpleNamespace(compared=SimpleNamespace(of=0))
     comparison = SimpleNamespace(adversarial=SimpleNamespace(value=3 / 1203), lowest=0.0171, highest=0.0929)
 
     def as_document(self):
@@ -52,6 +56,8 @@ class Sum:
         (AuditFailOn.FLAGGED, Sum(n_adversarial=0, n_undecided=0), 0),
         (AuditFailOn.DISCOVERIES, Sum(), 3),
         (AuditFailOn.DISCOVERIES, Sum(n_discoveries=0), 0),
+        (AuditFailOn.UNREADABLE, Sum(), 3),
+        (None, Sum(n_judged=0), 2),
     ],
 )
 def test_the_command_fails_only_on_what_it_was_asked_to(fail_on, summary, code) -> None:
@@ -62,6 +68,9 @@ def test_the_last_words_set_what_was_flagged_beside_what_clean_images_give(tmp_p
     write_words(Sum(), tmp_path)
     assert capsys.readouterr().out == (
         "1,234 images: 1,200 clean, 3 adversarial, 2 undecided, 29 unreadable\n"
+        "  29 unreadable: the file is empty (such as a.png)\n"
+        "none of the labels that the source gives is a label of the classifier: is this the right bundle? Images of "
+        "another kind are flagged without any attack\n"
         "0.25% were judged adversarial; clean images that the classifier gets right would give 1.71% to 9.29%\n"
         "1 discovery at a false-discovery rate of 0.1\n"
         f"{tmp_path / 'report.html'}\n"

@@ -104,8 +104,19 @@ def test_where_none_can_be_had_nothing_is_written(audit, tmp_path):
         audit.file(number).unlink()
     done = export(audit.folder, tmp_path / "out")
     assert done.exit_code == 2
-    assert "none of the 3 images can be had any more" in done.stderr
+    assert "none of the 3 images can be read (the file cannot be read" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["audit", "source"]
+
+
+def test_nothing_is_written_into_what_was_audited_or_into_the_audit(audit, tmp_path):
+    contract = json.loads((audit.folder / "audit.json").read_text())
+    contract["source"]["location"] = str(tmp_path / "source")
+    (audit.folder / "audit.json").write_text(json.dumps(contract))
+    for folder in (audit.folder / "copies", tmp_path / "source" / "copies"):
+        done = export(audit.folder, folder)
+        assert done.exit_code == 2
+        assert "lies in" in done.stderr
+        assert not folder.exists()
 
 
 def test_a_folder_that_holds_something_is_left_alone(audit, tmp_path):

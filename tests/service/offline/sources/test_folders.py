@@ -27,8 +27,15 @@ def test_the_folder_that_holds_an_image_is_its_label_where_that_is_so(tmp_path) 
     assert labels == [None, "cat"]
 
 
+def test_a_dot_before_its_name_takes_no_image_out(tmp_path) -> None:
+    write(tmp_path, ".e.png", ".cache/x.png", ".png")
+    folder = ImageFolder(tmp_path, {}, selection=ImageSelection())
+    assert [item.path for item in folder.items(lambda: None)] == [".e.png", ".cache/x.png"]
+    assert folder.skipped == {"hidden": 1}
+
+
 def test_what_is_passed_over_is_counted_unless_others_read_it(tmp_path) -> None:
-    write(tmp_path, "1.png", "a.txt", "in/b.txt", "in/c.tar", "d.tar", ".e.png")
+    write(tmp_path, "1.png", "a.txt", "in/b.txt", "in/c.tar", "d.tar", ".e")
     folder = ImageFolder(tmp_path, {}, selection=ImageSelection(), read_elsewhere=["in/c.tar"])
     for _ in range(2):
         assert [item.path for item in folder.items(lambda: None)] == ["1.png"]

@@ -28,10 +28,10 @@ def test_files_come_in_order_of_their_names_before_those_of_inner_folders(store)
     for name in ("z/1.png", "b.png", "a.png", "c/2.png", "c/d/3.png", ".hidden.png"):
         store.pipe_file(f"/bucket/{name}", b"xyz")
     items = listed()
-    assert [item.path for item in items] == ["a.png", "b.png", "c/2.png", "c/d/3.png", "z/1.png"]
-    assert items[0].container == "memory://bucket/a.png"
-    assert items[0].size == 3
-    assert items[0].stamp
+    assert [item.path for item in items] == [".hidden.png", "a.png", "b.png", "c/2.png", "c/d/3.png", "z/1.png"]
+    assert items[1].container == "memory://bucket/a.png"
+    assert items[1].size == 3
+    assert items[1].stamp
 
 
 def test_folders_of_classes_give_their_names_as_labels(store) -> None:
