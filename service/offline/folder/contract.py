@@ -130,8 +130,8 @@ def require_same(folder: Path, was: Contract, now: Contract) -> None:
     if differing:
         lines = [line for name in differing for line in _difference(name, _named(old, name), _named(new, name))]
         raise InputError(
-            f"{folder} holds an audit that began with something else: {'; '.join(lines)}. Call it as it was called then, "
-            "or audit into another folder"
+            f"{folder} holds an audit that began with something else: {'; '.join(lines)}. Call it as it was called "
+            "then, or audit into another folder"
         )
     for name in WARNED:
         if old[name] != new[name]:
