@@ -30,6 +30,9 @@ from models.registry import load_classifier
 from service.bundles import ClassifierChoice, open_detector
 from service.imagesets import load_image_set
 
+# Each of them trains and calibrates.
+pytestmark = pytest.mark.slow
+
 NETWORKS = """
 from torch import nn
 

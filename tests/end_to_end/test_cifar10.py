@@ -37,6 +37,7 @@ def test_the_shipped_classifier_is_as_accurate_as_its_card_says(
     assert accuracy == pytest.approx(card.accuracy, abs=0.02)
 
 
+@pytest.mark.slow
 def test_attacks_on_images_that_calibration_never_saw_are_told_from_clean_ones(
     shipped: OpenedDetector, cifar10_test: LabelledImages
 ) -> None:

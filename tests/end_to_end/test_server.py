@@ -20,6 +20,9 @@ from PIL import Image
 
 from models.digits import load_digits_images
 
+# Each of them starts and ends a server of its own.
+pytestmark = pytest.mark.slow
+
 ANNA, BERT = "anna-0123456789abcdef", "bert-0123456789abcdef"
 OPENSSL = shutil.which("openssl")
 

@@ -12,6 +12,9 @@ from detector.onnx_export.runtime import VerdictTensors, verdict_tensors
 from detector.types import CalibrationError, LabelledImages, to_pixels
 from detector.verdict import Decision, Verdict
 
+# The export that they share takes most of the time.
+pytestmark = pytest.mark.slow
+
 RATE = 0.05
 
 

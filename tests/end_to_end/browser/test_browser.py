@@ -18,6 +18,9 @@ from detector.verdict import Decision, Verdict
 from models.digits import load_digits_images
 from service.bundles import ClassifierChoice, open_detector
 
+# A browser and a server are started for them.
+pytestmark = pytest.mark.slow
+
 RATE = 0.05
 DONE = "!document.querySelector('article.pending')"
 

@@ -10,6 +10,9 @@ from models.onnx_files import gradient
 from models.onnx_files.gradient import export_gradient, part_of
 from models.onnx_files.sessions import open_session
 
+# The exports that they share take most of the time.
+pytestmark = pytest.mark.slow
+
 INPUT_SHAPE = (3, 19, 14)
 CPU = torch.device("cpu")
 
