@@ -146,9 +146,10 @@ def test_pages_are_turned_and_rows_sorted(page: Any) -> None:
     page.click("#rows th:nth-child(2) button")
     page.until("document.querySelector('#rows button.path').innerText === 'b/59.png'")
     assert page.value("document.querySelector('#rows [aria-sort]').ariaSort") == "descending"
-    # The page that was has as many rows for a moment yet.
-    page.value("{ window.isOld = true; location.reload() }")
-    page.until(f"!window.isOld && document.readyState === 'complete' && {ROWS} === 50")
+    page.value("window.isOld = true")
+    page.open(page.value("location.href"))
+    assert not page.value("window.isOld")
+    page.until(f"{ROWS} === 50")
     assert paths(page)[0] == "b/59.png"
 
 
@@ -191,6 +192,8 @@ def test_an_image_is_opened_and_left_with_the_keyboard(page: Any) -> None:
     )
     page.press("Enter")
     page.until("document.querySelector('dialog[open] .large img')?.naturalWidth === 8")
+    # Picture and fields come by two requests, in either order.
+    page.until("document.querySelector('dialog .same')?.innerText && document.querySelector('dialog .profile .line')")
     assert page.text("#detail-name") == SHOWN
     assert "<script>alert(2)</script>" in page.text("dialog dl")
     assert "1 more with the same pixels" in page.text("dialog .same")
@@ -202,8 +205,10 @@ def test_an_image_is_opened_and_left_with_the_keyboard(page: Any) -> None:
     page.press("ArrowLeft")
     page.until(f"document.querySelector('#detail-name').innerText === {SHOWN!r}")
     page.press("Escape")
-    page.until("!document.querySelector('dialog').open")
-    assert page.value("document.activeElement.innerText") == SHOWN
+    page.until(f"document.activeElement.innerText === {SHOWN!r}")
+    assert not page.value("document.querySelector('dialog').open")
+    # The dialog's event of closing comes behind its closing, and sets the focus once more.
+    page.value("new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
     page.press("/")
     assert page.value("document.activeElement.name") == "text"
 
