@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from models.training import LabelledImages
@@ -48,6 +47,9 @@ def digits_network(n_labels: int = 10) -> SmallConvNet:
 
 def load_digits_images() -> tuple[LabelledImages, LabelledImages]:
     """The scans of shape (image, 1, 8, 8): 900 training and 897 held-out images, always the same."""
+    # scikit-learn takes a second to import, which the classifier itself does without.
+    from sklearn.datasets import load_digits  # noqa: PLC0415
+
     scans = load_digits()
     # RandomState's streams are frozen across versions of numpy, a Generator's are not.
     order = np.random.RandomState(0).permutation(len(scans.images))

@@ -1,15 +1,14 @@
 """From a spec to the network that it describes, whatever that is made of."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from models.adapters.adapted import Adapted
-from models.adapters.exported_program import open_exported_program
 from models.adapters.factory import open_architecture
 from models.adapters.tapped import Tapped
-from models.adapters.torchscript import open_torchscript
 from models.errors import ModelError
 from models.spec_file import EXPORTED_PROGRAM, ONNX, OnnxRunner, Spec
 
@@ -47,8 +46,21 @@ def _open(spec: Spec, folder: Path, device: torch.device) -> Adapted:
         )
     if spec.model.suffix == ONNX:
         return _open_onnx(spec, spec.model, device)
-    opener = open_exported_program if spec.model.suffix == EXPORTED_PROGRAM else open_torchscript
+    opener = _opener_of_programs() if spec.model.suffix == EXPORTED_PROGRAM else _opener_of_scripts()
     return opener(spec.model, representations=spec.representations, input_shape=spec.input_shape, device=device)
+
+
+# What reads them takes seconds to import, which registered classifiers and factories do without.
+def _opener_of_programs() -> Callable[..., Adapted]:
+    from models.adapters.exported_program import open_exported_program  # noqa: PLC0415
+
+    return open_exported_program
+
+
+def _opener_of_scripts() -> Callable[..., Adapted]:
+    from models.adapters.torchscript import open_torchscript  # noqa: PLC0415
+
+    return open_torchscript
 
 
 def _open_onnx(spec: Spec, path: Path, device: torch.device) -> Adapted:
