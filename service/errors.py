@@ -13,6 +13,12 @@ Errors:
 """
 
 
+def one_line(error: BaseException, longest: int = 400) -> str:
+    """What an exception says, without line breaks and at no great length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
 class InputError(ValueError):
     """An input could not be used; the message says what was expected, what came and what to do about it."""
 

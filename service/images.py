@@ -16,7 +16,7 @@ from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageErr
 from torch import Tensor
 
 from models.preprocessing import Preprocessing
-from service.errors import InputError
+from service.errors import InputError, one_line
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 
@@ -93,7 +93,7 @@ def decode(data: bytes, preprocessing: Preprocessing, limits: DecodingLimits = D
         raise InputError(f"not an image that can be decoded; give one of {', '.join(FORMATS)}") from error
     # A damaged file may make Pillow raise nearly anything: OSError, SyntaxError, struct.error, zlib.error, IndexError.
     except Exception as error:
-        raise InputError(f"the image is damaged ({_one_line(error)}); give an intact file") from error
+        raise InputError(f"the image is damaged ({one_line(error)}); give an intact file") from error
 
 
 def pixel_digest(pixels: Shaped[Tensor, "channel height width"]) -> str:
@@ -136,7 +136,3 @@ def _from_sixteen_bits(values: np.ndarray) -> Image.Image:
             "give 8 or 16 bits a channel"
         )
     return Image.fromarray((values.astype(np.uint32) >> 8).astype(np.uint8))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

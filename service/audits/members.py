@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 
-from service.errors import InputError, TooLargeError
+from service.errors import InputError, TooLargeError, one_line
 
 BLOCK = 4096
 MIB = 2**20
@@ -123,5 +123,4 @@ def damage_explained() -> Iterator[None]:
     except InputError:
         raise
     except DAMAGE as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputError(f"the archive is damaged or cut off ({reason}); pack and send it again") from error
+        raise InputError(f"the archive is damaged or cut off ({one_line(error)}); pack and send it again") from error

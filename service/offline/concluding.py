@@ -16,14 +16,13 @@ from service.images import DEFAULT_LIMITS
 from service.offline.audit_request import AuditRequest
 from service.offline.folder.audit_folder import AuditFolder
 from service.offline.folder.durable import write_durably
+from service.offline.folder.names import REPORT_FILE, SUMMARY_FILE
 from service.offline.reading.item_reader import ItemReader
 from service.offline.report.reporting import report_audit
 from service.offline.summary.discoveries import write_discoveries
 from service.offline.summary.summarising import summarise
 from service.offline.summary.summary_types import Summary
 from service.options import AuditFailOn
-
-SUMMARY_FILE = "summary.json"
 
 MOST_REASONS = 3
 """Why images could not be read, on the terminal."""
@@ -94,7 +93,7 @@ def write_words(summary: Summary, out: Path) -> None:
             f"would give {comparison.lowest:.2%} to {comparison.highest:.2%}"
         )
     results.print(_discoveries_in_words(summary))
-    results.print(Text(printable(out / "report.html")))
+    results.print(Text(printable(out / REPORT_FILE)))
 
 
 def _discoveries_in_words(summary: Summary) -> str:

@@ -12,8 +12,7 @@ import torch
 from service.offline.audit_request import AuditRequest
 from service.offline.folder.contract import Contract
 from service.offline.folder.durable import write_durably
-
-RUN_FILE = "run.json"
+from service.offline.folder.names import RUN_FILE
 
 MOST_RUNS = 1000
 """That are remembered; the latest."""

@@ -5,6 +5,7 @@ A file is found by its name in a table and never by a path, so no request reache
 
 import dataclasses
 import hashlib
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import PurePath
@@ -58,28 +59,25 @@ _REPORT_STYLE: Final = files("detector").joinpath("evaluation", "templates", "pa
 ASSETS: Final = read_assets("service.rest") | {"report.css": _asset(_REPORT_STYLE)}
 """By name, `index.html` among them."""
 
-router = APIRouter(include_in_schema=False)
+
+def asset_router(assets: Mapping[str, Asset]) -> APIRouter:
+    """Routes to a page and to the files that it refers to."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.api_route("/", methods=["GET", "HEAD"])
+    async def index(request: Request) -> Response:
+        return _response(assets[INDEX], request)
+
+    @routes.api_route("/assets/{name}", methods=["GET", "HEAD"])
+    async def asset(name: str, request: Request) -> Response:
+        if name not in assets:
+            raise NotFoundError("the page has no such file")
+        return _response(assets[name], request)
+
+    return routes
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
-async def index(request: Request) -> Response:
-    """The page itself."""
-    return asset_response(ASSETS[INDEX], request)
-
-
-@router.api_route("/assets/{name}", methods=["GET", "HEAD"])
-async def asset(name: str, request: Request) -> Response:
-    """A file that the page refers to.
-
-    Raises:
-        NotFoundError: the page has no file of that name.
-    """
-    if name not in ASSETS:
-        raise NotFoundError("the page has no such file")
-    return asset_response(ASSETS[name], request)
-
-
-def asset_response(asset: Asset, request: Request) -> Response:
+def _response(asset: Asset, request: Request) -> Response:
     """A file of a page; without its content where the browser has it already."""
     # Kept by the browser, but asked for each time: after an upgrade all files are of one version.
     headers = {"ETag": asset.tag, "Cache-Control": "no-cache"}
@@ -87,3 +85,6 @@ def asset_response(asset: Asset, request: Request) -> Response:
     if asset.tag in known:
         return Response(status_code=304, headers=headers)
     return Response(asset.content, media_type=asset.media_type, headers=headers)
+
+
+router = asset_router(ASSETS)

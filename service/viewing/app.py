@@ -3,24 +3,21 @@
 import contextlib
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import NotFoundError
 from service.rest.failures import HANDLERS, Failures
 from service.rest.guards.cross_site import CrossSite
 from service.rest.guards.hosts import LOOPBACK_NAMES, Hosts
 from service.rest.guards.security_headers import SecurityHeaders
-from service.rest.page import ASSETS, asset_response, read_assets
+from service.rest.page import ASSETS, asset_router, read_assets
 from service.viewing import routes
 from service.viewing.state import View
 
 SHARED = ("dom.js", "icon.svg", "page.css", "report.css", "scale.js", "words.js")
 """Files of the server's page that this one is made of, too."""
-
-INDEX = "index.html"
 
 PAGE = read_assets("service.viewing") | {name: ASSETS[name] for name in SHARED}
 
@@ -29,8 +26,6 @@ REPORT_POLICY = (
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 """The report holds its scripts and styles, and needs nothing else; sandboxed, it is of no origin and reads nothing."""
-
-pages = APIRouter(include_in_schema=False)
 
 
 def create_app(view: View) -> FastAPI:
@@ -53,26 +48,8 @@ def create_app(view: View) -> FastAPI:
     )
     app.state.view = view
     app.include_router(routes.router)
-    app.include_router(pages)
+    app.include_router(asset_router(PAGE))
     return app
-
-
-@pages.api_route("/", methods=["GET", "HEAD"])
-async def index(request: Request) -> Response:
-    """The page itself."""
-    return asset_response(PAGE[INDEX], request)
-
-
-@pages.api_route("/assets/{name}", methods=["GET", "HEAD"])
-async def asset(name: str, request: Request) -> Response:
-    """A file that the page refers to.
-
-    Raises:
-        NotFoundError: the page has no file of that name.
-    """
-    if name not in PAGE:
-        raise NotFoundError("the page has no such file")
-    return asset_response(PAGE[name], request)
 
 
 class ReportPolicy:

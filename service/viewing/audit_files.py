@@ -1,8 +1,6 @@
 """What stands in the folder of an audit, read while the audit may still be writing."""
 
 import dataclasses
-import json
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -15,13 +13,19 @@ import pyarrow.parquet as pq
 
 from service.errors import InputError, NotFoundError
 from service.offline.folder.contract import Contract, read_contract
-from service.offline.folder.done_marks import DONE_FOLDER, RESULTS_FOLDER
-from service.offline.folder.listing import LISTING_FOLDER
-from service.offline.folder.shards import shard_file
+from service.offline.folder.listing import Listing
+from service.offline.folder.names import (
+    DISCOVERIES_FILE,
+    DONE_FOLDER,
+    LISTING_FOLDER,
+    MARK,
+    REPORT_FILE,
+    RESULTS_FOLDER,
+    shard_file,
+    shard_number,
+)
 from service.offline.items import Item
 from service.offline.schema import listed_items
-
-SHARD = re.compile(r"([0-9]{8,})\.json")
 
 TABLES_KEPT = 8
 """Of the shards last looked at: a page of images often comes from few."""
@@ -32,13 +36,11 @@ class Standing:
     """How far the audit is.
 
     Attributes:
-        contract: what is audited, and with what.
         n_listed: images that the source has; None until all of them were listed.
         threshold: largest p-value of a discovery; None where there is none.
         has_discoveries: whether the list was made, which is done at the end; it may be empty.
     """
 
-    contract: Contract
     n_listed: int | None
     threshold: float | None
     has_discoveries: bool
@@ -47,6 +49,9 @@ class Standing:
 
 class AuditFiles:
     """Reads the files of an audit; safe from any thread.
+
+    Attributes:
+        contract: what is audited, and with what.
 
     Raises:
         InputError: the folder is not there, or no audit was written to it.
@@ -58,7 +63,7 @@ class AuditFiles:
         self.folder = folder.absolute()
         self._tables: OrderedDict[Path, Any] = OrderedDict()
         self._lock = threading.Lock()
-        read_contract(self.folder)
+        self.contract: Contract = read_contract(self.folder)
 
     def standing(self) -> Standing:
         """How far the audit is now.
@@ -66,12 +71,11 @@ class AuditFiles:
         Raises:
             InputError: a file is damaged.
         """
-        listing = self.folder / "listing.json"
-        discoveries = self.folder / "discoveries.parquet"
+        listing = Listing(self.folder).record()
+        discoveries = self.folder / DISCOVERIES_FILE
         has_discoveries = discoveries.exists()
         return Standing(
-            contract=read_contract(self.folder),
-            n_listed=_number_listed(listing) if listing.exists() else None,
+            n_listed=None if listing is None else listing.n_items,
             threshold=_largest_p_value(discoveries) if has_discoveries else None,
             has_discoveries=has_discoveries,
             has_report=self.report.exists(),
@@ -80,7 +84,7 @@ class AuditFiles:
     @property
     def report(self) -> Path:
         """The report, which may not be there yet."""
-        return self.folder / "report.html"
+        return self.folder / REPORT_FILE
 
     def done(self) -> list[int]:
         """The shards that are whole, in order."""
@@ -88,7 +92,7 @@ class AuditFiles:
             names = [entry.name for entry in (self.folder / DONE_FOLDER).iterdir()]
         except FileNotFoundError:
             return []
-        return sorted(int(match[1]) for name in names if (match := SHARD.fullmatch(name)))
+        return sorted(number for name in names if (number := shard_number(name, MARK)) is not None)
 
     def results(self, shard: int, columns: list[str] | None = None) -> Any:
         """The rows of a shard as a table.
@@ -148,13 +152,6 @@ class AuditFiles:
             while len(self._tables) > TABLES_KEPT:
                 self._tables.popitem(last=False)
         return table
-
-
-def _number_listed(file: Path) -> int:
-    try:
-        return int(json.loads(file.read_bytes())["n_items"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise _damaged(file) from error
 
 
 def _read(file: Path, columns: list[str] | None) -> Any:

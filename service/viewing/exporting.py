@@ -11,7 +11,6 @@ from detector.files import replace_folder_atomically
 from detector.types import ProgressCallback
 from service.console import messages, printable, results, write_json
 from service.errors import InputError
-from service.offline.folder.contract import read_contract
 from service.outputs import require_writable
 from service.progress import progress_bars
 from service.viewing.audit_files import AuditFiles
@@ -71,7 +70,7 @@ def run_export(
     files = AuditFiles(audit)
     folders = [folder for folder, _, _ in written]
     _require_apart([audit, *folders])
-    _require_outside(Path(str(read_contract(audit).source.get("location", ""))), folders)
+    _require_outside(Path(str(files.contract.source.get("location", ""))), folders)
     for folder, _, _ in written:
         _require_empty(folder)
     index, pictures = ResultIndex(files), Pictures(allow_urls=allow_urls)

@@ -15,7 +15,6 @@ import duckdb
 import pyarrow as pa
 
 from service.errors import InputError
-from service.offline.folder.contract import read_contract
 from service.viewing.audit_files import AuditFiles
 from service.viewing.selection import Kind
 
@@ -79,7 +78,7 @@ class ResultIndex:
             folder / "index.duckdb", config={"memory_limit": MEMORY, "temp_directory": str(folder / "spilled")}
         )
         self._connection.execute(TABLE)
-        labels = read_contract(files.folder).labels
+        labels = files.contract.labels
         self._connection.execute(
             KNOWN,
             {

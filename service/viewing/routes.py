@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from service.errors import InputError, NotFoundError
 from service.offline.schema import MANIFEST_PREFIX
+from service.offline.sources.source import printable
 from service.viewing import downloads
 from service.viewing.downloads import Form, plain
 from service.viewing.queries import BINS
@@ -67,7 +68,7 @@ def audit(view: Viewed) -> dict[str, Any]:
     """What is audited, with what, and how far it is."""
     standing = view.files.standing()
     [(n_images,)] = view.index.fetch("SELECT count(*) FROM image")
-    contract = standing.contract
+    contract = view.files.contract
     return {
         "source": plain(contract.source),
         "bundle": contract.bundle,
@@ -171,5 +172,9 @@ def _place(view: View, shard: int, row: int) -> dict[str, Any] | None:
         item = view.files.item(shard, row)
     except InputError:
         return None
-    container = item.container.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return {"container": container, "holder": item.holder.value, "position": item.position, "size": item.size}
+    return {
+        "container": printable(item.container),
+        "holder": item.holder.value,
+        "position": item.position,
+        "size": item.size,
+    }

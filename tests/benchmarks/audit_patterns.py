@@ -29,9 +29,10 @@ from detector.types import Classifier, Images, LabelledImages, Labels, no_progre
 from service.bundles import ClassifierChoice, OpenedDetector, open_detector
 from service.images import pixel_digest
 from service.imagesets.loading import load_image_set
+from service.offline.folder.names import DISCOVERIES_FILE
 from service.offline.items import Item
 from service.offline.schema import results_table
-from service.offline.summary.discoveries import DISCOVERIES_FILE, write_discoveries
+from service.offline.summary.discoveries import write_discoveries
 from service.offline.summary.summarising import summarise
 from service.records import verdict_record
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 from detector.types import DetectorError
 from models.errors import ModelError
-from service.errors import EngineError, InputError
+from service.errors import EngineError, InputError, one_line
 from service.offline.cluster.crew import Counted, Crew, Event, Failed, Joined, Judged, Lost
-from service.offline.cluster.dispatch import Dispatch, one_line
+from service.offline.cluster.dispatch import Dispatch
 from service.offline.cluster.tick_ledger import TickLedger
 from service.offline.work import JudgedShard, Shard, Tick
 

@@ -3,7 +3,7 @@
 import collections
 from collections.abc import Iterator
 
-from service.errors import EngineError
+from service.errors import EngineError, one_line
 from service.offline.work import Shard
 
 UNDER_WAY = 2
@@ -116,9 +116,3 @@ class Dispatch:
         shard = next(self._shards, None)
         self._is_exhausted = shard is None
         return shard
-
-
-def one_line(cause: Exception) -> str:
-    """What an exception says, without line breaks and at no great length."""
-    text = " ".join(str(cause).split()) or type(cause).__name__
-    return text if len(text) <= 400 else text[:399] + "…"

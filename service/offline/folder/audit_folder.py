@@ -6,13 +6,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from service.errors import InputError
-from service.offline.folder.contract import CONTRACT_FILE, Contract, read_contract, require_same
-from service.offline.folder.done_marks import DONE_FOLDER, RESULTS_FOLDER, TIMINGS_FOLDER, mark_of, write_mark
+from service.offline.folder.contract import Contract, read_contract, require_same
+from service.offline.folder.done_marks import mark_of, write_mark
 from service.offline.folder.durable import parquet_bytes, write_durably
-from service.offline.folder.listing import LISTING_FOLDER, Listing
+from service.offline.folder.listing import Listing
 from service.offline.folder.listing_ahead import ListingAhead
 from service.offline.folder.locking import LOCK_FILE, locked
-from service.offline.folder.shards import shard_file
+from service.offline.folder.names import (
+    CONTRACT_FILE,
+    DONE_FOLDER,
+    LISTING_FOLDER,
+    RESULTS_FOLDER,
+    TIMINGS_FOLDER,
+    shard_file,
+)
 from service.offline.folder.standing import Standing, Tally
 from service.offline.items import Item
 from service.offline.sources.source import Source

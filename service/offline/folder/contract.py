@@ -8,9 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from service.errors import InputError
+from service.offline.folder.names import CONTRACT_FILE
 from service.offline.schema import SCHEMA
-
-CONTRACT_FILE = "audit.json"
 
 LONGEST_VALUE = 200
 

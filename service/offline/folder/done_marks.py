@@ -13,9 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from detector.verdict import Decision
 from service.offline.folder.durable import write_durably
-from service.offline.folder.shards import shard_file
-
-RESULTS_FOLDER, TIMINGS_FOLDER, DONE_FOLDER = "results", "timings", "done"
+from service.offline.folder.names import DONE_FOLDER, MARK, RESULTS_FOLDER, TIMINGS_FOLDER, shard_file
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +43,7 @@ class DoneMark(BaseModel):
 
 def mark_file(folder: Path, number: int) -> Path:
     """The mark of a shard."""
-    return folder / DONE_FOLDER / f"{number:08d}.json"
+    return folder / DONE_FOLDER / shard_file(number, MARK)
 
 
 def mark_of(results: Any, content: bytes, listing_sha256: str) -> DoneMark:

@@ -13,11 +13,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from service.errors import InputError
 from service.offline.folder.durable import parquet_bytes, parquet_table, write_durably
-from service.offline.folder.shards import shard_file
+from service.offline.folder.names import LISTING_FILE, LISTING_FOLDER, shard_file
 from service.offline.items import Item
 from service.offline.schema import listed_items, listing_table
-
-LISTING_FOLDER, LISTING_FILE = "listing", "listing.json"
 
 logger = logging.getLogger(__name__)
 

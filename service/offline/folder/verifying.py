@@ -10,22 +10,28 @@ from typing import Any
 from detector.types import ProgressCallback, no_progress
 from service.errors import InputError
 from service.offline.folder.contract import read_contract
-from service.offline.folder.done_marks import (
-    DONE_FOLDER,
-    RESULTS_FOLDER,
-    TIMINGS_FOLDER,
-    DoneMark,
-    counts_of,
-    examined_mark,
-)
+from service.offline.folder.done_marks import DoneMark, counts_of, examined_mark
 from service.offline.folder.durable import parquet_table
-from service.offline.folder.listing import LISTING_FILE, LISTING_FOLDER, Listing, ListingRecord
-from service.offline.folder.shards import shard_file, shard_number, shard_sizes
+from service.offline.folder.listing import Listing, ListingRecord
+from service.offline.folder.names import (
+    DISCOVERIES_FILE,
+    DONE_FOLDER,
+    LISTING_FILE,
+    LISTING_FOLDER,
+    MARK,
+    REPORT_FILE,
+    RESULTS_FOLDER,
+    ROWS,
+    SUMMARY_FILE,
+    TIMINGS_FOLDER,
+    shard_file,
+    shard_number,
+)
+from service.offline.folder.shards import shard_sizes
 
-SUFFIXES = {LISTING_FOLDER: ".parquet", RESULTS_FOLDER: ".parquet", TIMINGS_FOLDER: ".parquet", DONE_FOLDER: ".json"}
+SUFFIXES = {LISTING_FOLDER: ROWS, RESULTS_FOLDER: ROWS, TIMINGS_FOLDER: ROWS, DONE_FOLDER: MARK}
 
-SUMMARY_FILE = "summary.json"
-MADE_AT_THE_END = (SUMMARY_FILE, "discoveries.parquet", "report.html")
+MADE_AT_THE_END = (SUMMARY_FILE, DISCOVERIES_FILE, REPORT_FILE)
 
 MOST_PROBLEMS = 1000
 
@@ -122,14 +128,14 @@ def _content_problems(path: Path, number: int, size: int, is_last: bool, listing
     if not items["path"].equals(results["path"]):
         problems.append(f"{RESULTS_FOLDER}/{name} has other images than were listed")
     if counts_of(results) != mark.model_dump(include=set(counts_of(results))):
-        problems.append(f"{DONE_FOLDER}/{number:08d}.json counts otherwise than the results")
+        problems.append(f"{DONE_FOLDER}/{shard_file(number, MARK)} counts otherwise than the results")
     return problems
 
 
 def _check_names(folder: Path, suffix: str, n_shards: int, problems: _Problems) -> None:
     """What lies in a folder and belongs to no shard."""
     for name in _names(folder):
-        number = shard_number(name.removesuffix(suffix) + ".parquet") if name.endswith(suffix) else None
+        number = shard_number(name, suffix)
         if number is None or number >= n_shards:
             problems.add(f"{folder.name}/{name} belongs to no shard")
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
-from service.errors import InputError
+from service.errors import InputError, one_line
 
 EXTRAS = {
     "s3": ("s3", "s3fs"),
@@ -31,12 +31,11 @@ CONNECT_SECONDS, SILENT_SECONDS, REQUEST_SECONDS = 20, 60, 900
 FOR_NOW = frozenset({408, 425, 429})
 """Answers of 4xx that another time may be other ones."""
 
+FORBIDDEN = frozenset({401, 403})
+
 _STAMPS = ("ETag", "etag", "generation", "Content-MD5", "Last-Modified", "LastModified", "updated", "mtime", "created")
 
 Result = TypeVar("Result")
-
-
-PERMIT = "does not permit reading"
 
 
 class ForbiddenError(InputError):
@@ -125,28 +124,31 @@ def patiently(act: Callable[[], Result], url: str, wait: Callable[[float], objec
         except Exception as error:
             refusal = refusal_of(error)
             if refusal is not None:
-                raise (ForbiddenError if PERMIT in refusal else InputError)(refusal) from error
+                raise refusal from error
             if pause is None:
-                reason = " ".join(str(error).split())[:200] or type(error).__name__
-                raise UnreachableError(errno.EIO, f"{shown_name(url)} cannot be read ({reason})") from error
+                raise UnreachableError(errno.EIO, f"{shown_name(url)} cannot be read ({one_line(error)})") from error
             wait(pause)
     raise AssertionError
 
 
-def refusal_of(error: Exception) -> str | None:
+def refusal_of(error: Exception) -> InputError | None:
     """What a failure says of the file; None where it says something of the network or the server."""
     if isinstance(error, FileNotFoundError):
-        return "there is no such file"
+        return InputError("there is no such file")
     if isinstance(error, PermissionError):
-        return f"the server {PERMIT} it"
+        return ForbiddenError("the server does not permit reading it")
     if isinstance(error, IsADirectoryError):
-        return "a folder and not a file"
+        return InputError("a folder and not a file")
     status = getattr(error, "status", None) or getattr(error, "code", None)
     if isinstance(status, int) and 300 <= status < 500 and status not in FOR_NOW:
-        return f"the server answers {status}" + (f": it {PERMIT}" if status in {401, 403} else "")
-    if isinstance(error, ValueError):
-        return f"the URL cannot be used ({' '.join(str(error).split())[:200]})"
-    return None
+        return _answered(status)
+    return InputError(f"the URL cannot be used ({one_line(error)})") if isinstance(error, ValueError) else None
+
+
+def _answered(status: int) -> InputError:
+    if status in FORBIDDEN:
+        return ForbiddenError(f"the server answers {status}: it does not permit reading")
+    return InputError(f"the server answers {status}")
 
 
 def stamp_of(info: Mapping[str, Any]) -> str:

@@ -1,18 +1,15 @@
 """What was audited and with what, as a report says it: no path of the machine beyond the source's own name."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from service.offline.folder.contract import Contract
+from service.offline.reading.urls import shown_name as without_secrets
 from service.offline.report.words import NARROW, counted, joined, number, rate_text, shown_name
 from service.offline.summary.summary_types import Summary
 
 MOST_SUFFIXES = 4
 """Kinds of files that were passed over that a sentence names."""
-
-_CREDENTIALS = re.compile(r"(?<=://)[^/@]*@|[?#].*")
-"""What an address may carry and a report must not: a name with a password, a signature."""
 
 
 def source_name(description: Mapping[str, Any]) -> str:
@@ -26,7 +23,7 @@ def source_name(description: Mapping[str, Any]) -> str:
 
 def _place_name(place: str) -> str:
     if "://" in place:
-        return _CREDENTIALS.sub("", place)
+        return without_secrets(place)
     return place.rstrip("/").rsplit("/", 1)[-1]
 
 

@@ -10,6 +10,7 @@ from detector.evaluation.tables import Table, table_context
 from detector.files import replace_atomically
 from service.offline.folder.contract import Contract, read_contract
 from service.offline.folder.listing import Listing
+from service.offline.folder.names import REPORT_FILE
 from service.offline.report import tables
 from service.offline.report.about import facts_of, passed_over, source_name
 from service.offline.report.cards import cluster_cards, flagged_cards, profile_limits
@@ -29,8 +30,6 @@ from service.offline.report.words import (
     resolution_of,
 )
 from service.offline.summary.summary_types import Discoveries, Standing, Summary
-
-REPORT_FILE = "report.html"
 
 OPEN_CARDS = 12
 """Flagged images that are shown openly; the others are folded."""

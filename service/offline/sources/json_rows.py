@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from service.errors import InputError
+from service.errors import InputError, one_line
 from service.offline.sources.joined import text_of
 from service.offline.sources.rows import MOST_COLUMNS, PATH_COLUMNS, Opener, Row, layout_of
 from service.offline.sources.source import printable
@@ -85,7 +85,7 @@ def _object(data: bytes) -> dict[str, Any] | str:
     try:
         row = json.loads(data)
     except (ValueError, RecursionError) as error:
-        return " ".join(str(error).split())
+        return one_line(error)
     return row if isinstance(row, dict) else f"but a {type(row).__name__}"
 
 

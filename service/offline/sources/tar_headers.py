@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 
 from service.audits.members import DAMAGE
 from service.audits.tar_members import END_MARK, HEADER_BYTES
-from service.errors import InputError
+from service.errors import InputError, one_line
 
 PIECE = 2**20
 
@@ -105,12 +105,12 @@ def damage_told() -> Iterator[None]:
     except InputError:
         raise
     except (*DAMAGES, EOFError) as error:
-        raise DamagedError(" ".join(str(error).split())[:200] or type(error).__name__) from error
+        raise DamagedError(one_line(error)) from error
     except OSError as error:
         # Those of a disk have a number; those of gzip and bz2 have none.
         if error.errno is not None:
             raise
-        raise DamagedError(" ".join(str(error).split())[:200]) from error
+        raise DamagedError(one_line(error)) from error
 
 
 def _next(archive: tarfile.TarFile, tape: "_Tape") -> tarfile.TarInfo | None:

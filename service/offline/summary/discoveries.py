@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from detector.files import replace_atomically
+from service.offline.folder.names import DISCOVERIES_FILE
 from service.offline.summary.overall import Candidates, count_p_values
 from service.offline.summary.queries import STRONGEST_FIRST, opened_results
 from service.offline.summary.summary_types import Summary
-
-DISCOVERIES_FILE = "discoveries.parquet"
 
 _LISTED = f"""
 SELECT row_number() OVER (ORDER BY {STRONGEST_FIRST}) AS rank, levels.q_value, shard, "row",

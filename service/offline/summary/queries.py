@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from service.errors import InputError
+from service.offline.folder.names import RESULTS_FOLDER
 
 MEMORY = "256MB"
 """For everything that DuckDB holds; what is more than that is written below the audit's folder for the while."""
@@ -119,7 +120,7 @@ def result_files(folder: Path) -> Sequence[Path]:
     Raises:
         InputError: there are none.
     """
-    files = sorted((folder / "results").glob("[0-9]*.parquet"))
+    files = sorted((folder / RESULTS_FOLDER).glob("[0-9]*.parquet"))
     if not files:
         raise InputError(f"{folder} holds no results of an audit; run isthmus audit --out {folder}")
     return files

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from service.errors import InputError
-from service.offline.folder.contract import CONTRACT_FILE, Contract, read_contract, require_same
+from service.offline.folder.contract import Contract, read_contract, require_same
+from service.offline.folder.names import CONTRACT_FILE
 
 
 @pytest.fixture

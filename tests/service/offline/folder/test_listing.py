@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from service.errors import InputError
-from service.offline.folder.listing import LISTING_FILE, Listing, ListingDiffersError, ListingRecord
+from service.offline.folder.listing import Listing, ListingDiffersError, ListingRecord
+from service.offline.folder.names import LISTING_FILE
 from service.offline.items import Holder, Item
 from service.offline.schema import listing_table
 

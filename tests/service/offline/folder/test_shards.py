@@ -2,7 +2,8 @@
 
 import itertools
 
-from service.offline.folder.shards import in_shards, shard_file, shard_number, shard_sizes
+from service.offline.folder.names import MARK, shard_file, shard_number
+from service.offline.folder.shards import in_shards, shard_sizes
 from service.offline.items import Item
 
 
@@ -28,3 +29,5 @@ def test_names_of_files_sort_as_the_numbers_of_shards_do() -> None:
     assert shard_number(shard_file(12345)) == 12345
     assert shard_number(".00000007.parquet.12.partial") is None
     assert shard_number("7.parquet") is None
+    assert shard_number(shard_file(7, MARK)) is None
+    assert shard_number(shard_file(7, MARK), MARK) == 7

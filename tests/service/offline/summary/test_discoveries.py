@@ -5,8 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from service.offline.folder.names import DISCOVERIES_FILE
 from service.offline.schema import RESULTS
-from service.offline.summary.discoveries import DISCOVERIES_FILE, write_discoveries
+from service.offline.summary.discoveries import write_discoveries
 from service.offline.summary.summarising import summarise
 
 Results = Callable[..., Path]
