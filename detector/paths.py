@@ -16,6 +16,15 @@ def straight_paths(starts: Images, ends: Images, mixing: Float[Tensor, " waypoin
     return torch.lerp(starts[:, None], ends[:, None], weights)
 
 
+def fans(
+    starts: Images,
+    ends: Float[Tensor, "image prototype channel height width"],
+    mixing: Float[Tensor, " waypoint"],
+) -> Float[Tensor, "image prototype waypoint channel height width"]:
+    """The same points on the straight lines from each start to all of its own ends; no start is copied."""
+    return torch.lerp(starts[:, None, None], ends[:, :, None], mixing[:, None, None, None])
+
+
 def barrier_height(profile: Profile) -> Float[Tensor, " path"]:
     """Rise of the highest waypoint above the higher endpoint, in the profile's unit; 0 for a path that never rises.
 

@@ -57,17 +57,15 @@ def pooled(representation: Tensor) -> Float[Tensor, "image dimension"]:
 
     Accepts (image, channel, height, width), (image, token, channel) and (image, dimension); the last is kept as it is.
     """
-    match representation.ndim:
-        case 2:
-            return representation
-        case 3:
-            cells = representation.transpose(1, 2)
-        case _:
-            cells = representation.flatten(2)
-    mean = cells.mean(2)
+    if representation.ndim == 2:
+        return representation
+    axes = [1] if representation.ndim == 3 else list(range(2, representation.ndim))
+    # Two plain means are several times as fast as `var` on a CPU. Squares are taken of differences from the mean, so
+    # that the mean's own rounding counts only where it is ten thousand times the deviation.
+    mean = representation.mean(axes, keepdim=True)
+    variance = (representation - mean).square().mean(axes)
     # The root's slope is infinite at a channel that is constant, dead channels above all.
-    deviation = (cells.var(2, unbiased=False) + 1e-8).sqrt()
-    return torch.cat([mean, deviation], 1)
+    return torch.cat([mean.squeeze(tuple(axes)), (variance + 1e-8).sqrt()], 1)
 
 
 def blocks_of(logits: Tensor, representations: Mapping[str, Tensor]) -> dict[str, Tensor]:

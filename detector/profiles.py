@@ -12,15 +12,9 @@ from torch import Tensor
 
 from detector.passes import images_per_pass
 from detector.path_features import claims_of, gains_since, largest_other, summary
-from detector.paths import straight_paths
-from detector.potentials import (
-    Gaussians,
-    blocks_of,
-    cross_entropy,
-    log_cross_entropy,
-    log_odds_against,
-    margin,
-)
+from detector.paths import fans
+from detector.pooled_outputs import PooledOutputs, pooled_outputs
+from detector.potentials import Gaussians, blocks_of, cross_entropy, log_cross_entropy, log_odds_against, margin
 from detector.smoothing import Smoothing, smoothed
 from detector.types import Classifier, Images, Labels, Outputs, Prototypes, chosen_pixels
 
@@ -106,8 +100,12 @@ class PathProfiler:
         Costs `1 + prototype × waypoint` forward passes an image, one more for each smoothing, and the auxiliary's.
         Differentiable in images, prototypes and mixing weights, where they ask for it.
         """
-        outputs = self.classifier(images)
+        outputs = self.outputs(images)
         return self._measured(images, outputs, outputs.logits.argmax(1), prototypes, mixing)
+
+    def outputs(self, points: Images) -> PooledOutputs:
+        """What the classifier makes of any number of points."""
+        return pooled_outputs(self.classifier, points)
 
     def measure_as(
         self,
@@ -117,15 +115,12 @@ class PathProfiler:
         mixing: Float[Tensor, " waypoint"],
     ) -> PathEvidence:
         """The same evidence, had the classifier named these labels."""
-        return self._measured(images, self.classifier(images), labels, prototypes, mixing)
+        return self._measured(images, self.outputs(images), labels, prototypes, mixing)
 
     def _measured(
         self, images: Images, outputs: Outputs, labels: Labels, prototypes: Tensor, mixing: Tensor
     ) -> PathEvidence:
-        waypoints = straight_paths(
-            images.repeat_interleave(prototypes.shape[1], 0), chosen_pixels(prototypes, labels).flatten(0, 1), mixing
-        )
-        paths = waypoints.view(images.shape[0], prototypes.shape[1], *waypoints.shape[1:])
+        paths = fans(images, chosen_pixels(prototypes, labels), mixing)
         return self._completed(self._along(self._start(outputs, labels), paths), images, paths)
 
     def measure_paths(
@@ -135,7 +130,7 @@ class PathProfiler:
 
         The labels are those that the classifier gives to the images.
         """
-        outputs = self.classifier(images)
+        outputs = self.outputs(images)
         start = self._start(outputs, outputs.logits.argmax(1))
         return self._completed(self._along(start, waypoints), images, waypoints)
 
@@ -148,7 +143,7 @@ class PathProfiler:
         return dataclasses.replace(evidence, features=torch.cat(columns, 1))
 
     def _at_smoothed(self, images: Images, evidence: PathEvidence, smoothing: Smoothing) -> Tensor:
-        outputs, labels = self.classifier(smoothed(images, smoothing)), evidence.labels
+        outputs, labels = self.outputs(smoothed(images, smoothing)), evidence.labels
         gains = gains_since(outputs.logits, evidence.logits, labels)
         return torch.cat([self._look(outputs, labels).features, largest_other(gains, labels)], 1)
 
@@ -158,8 +153,8 @@ class PathProfiler:
     def _along(
         self, start: _Start, waypoints: Float[Tensor, "image prototype waypoint channel height width"]
     ) -> PathEvidence:
-        n_images, n_prototypes, n_waypoints = waypoints.shape[:3]
-        shape, n_points = (n_images, n_prototypes, n_waypoints), n_prototypes * n_waypoints
+        shape = n_images, n_prototypes, n_waypoints = waypoints.shape[:3]
+        n_points = n_prototypes * n_waypoints
         logits, labels, at_image = start.logits, start.labels, start.look.distances
         start_profile = cross_entropy(logits, labels)[:, None, None].expand(-1, n_prototypes, 1)
         if n_points == 0:
@@ -171,7 +166,7 @@ class PathProfiler:
                 takeover=torch.zeros_like(logits),
                 claims=claims_of(logits, labels, torch.zeros_like(logits), at_image, at_image),
             )
-        outputs = self.classifier(waypoints.flatten(0, 2))
+        outputs = self.outputs(waypoints.flatten(0, 2))
         point_labels = labels.repeat_interleave(n_points)
         gains = gains_since(outputs.logits, logits.repeat_interleave(n_points, 0), point_labels)
         look = self._look(outputs, point_labels)
@@ -245,5 +240,5 @@ class Auxiliary:
 
         Costs `1 + n_prototypes × waypoint` forward passes of the auxiliary.
         """
-        start = self.profiler._start(self.profiler.classifier(images), labels)
+        start = self.profiler._start(self.profiler.outputs(images), labels)
         return self.profiler._along(start, waypoints[:, : self.n_prototypes]).features

@@ -2,14 +2,14 @@
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
+
+from models.watching import Watch
 
 
 def fold_batch_norm(network: nn.Module, example: Float[Tensor, "image channel height width"]) -> nn.Module:
@@ -37,7 +37,7 @@ def fold_batch_norm(network: nn.Module, example: Float[Tensor, "image channel he
 
 
 def _foldable_pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    watch = _Watch()
+    watch = Watch()
     # Exact types: a subclass may compute something else.
     kinds = (nn.Conv2d, nn.BatchNorm2d)
     watched = [module for module in network.modules() if type(module) in kinds]
@@ -63,37 +63,3 @@ def _foldable_pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d
         if is_called_once and uses[id(taken)] == 1 and convolution not in hooked and norm.running_mean is not None:
             pairs.append((convolution, norm))
     return pairs
-
-
-class _Watch(TorchFunctionMode):
-    """Counts the operations that take each tensor, and keeps what convolutions and norms took and gave.
-
-    Attributes:
-        uses: by id of a tensor, the operations that made a tensor of it.
-        calls: (module, its input, its output) of every call.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.uses: Counter[int] = Counter()
-        self.calls: list[tuple[nn.Module, Tensor, Tensor]] = []
-        # An id is only good while its tensor lives.
-        self._alive: list[object] = []
-
-    def record_call(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        self.calls.append((module, inputs[0], output))
-
-    def __torch_function__(
-        self,
-        func: Callable[..., object],
-        types: Sequence[type],
-        args: tuple[object, ...] = (),
-        kwargs: Mapping[str, object] | None = None,
-    ) -> object:
-        result = func(*args, **(kwargs or {}))
-        # Asking for a shape is no use of a tensor; making another of it is.
-        if any(isinstance(leaf, Tensor) for leaf in tree_leaves(result)):
-            taken = {id(leaf): leaf for leaf in tree_leaves((args, dict(kwargs or {}))) if isinstance(leaf, Tensor)}
-            self.uses.update(taken.keys())
-            self._alive += [*taken.values(), result]
-        return result

@@ -3,7 +3,14 @@ from typing import Any
 import pytest
 import torch
 
-from detector.passes import images_per_pass, predicted_labels, waypoints_per_pass
+from detector.passes import (
+    CUDA_PIXELS_PER_PASS,
+    PIXELS_PER_PASS,
+    images_per_pass,
+    pixels_per_pass,
+    predicted_labels,
+    waypoints_per_pass,
+)
 from detector.types import to_pixels
 
 
@@ -24,3 +31,8 @@ def test_labels_are_those_of_the_classifier_whatever_goes_into_one_pass(corners:
     corners.batches.clear()
     assert torch.equal(predicted_labels(corners, images, chunk=4), expected)
     assert corners.batches == [4, 4, 1]
+
+
+def test_a_gpu_works_on_more_at_a_time_than_a_cpu() -> None:
+    assert pixels_per_pass(torch.device("cpu")) == PIXELS_PER_PASS
+    assert pixels_per_pass(torch.device("cuda", 1)) == CUDA_PIXELS_PER_PASS > PIXELS_PER_PASS

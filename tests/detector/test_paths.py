@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from detector.paths import barrier_height, straight_paths
+from detector.paths import barrier_height, fans, straight_paths
 from detector.potentials import cross_entropy
 
 UNIT = st.floats(0, 1, width=32)
@@ -55,3 +55,13 @@ def test_straight_paths_hit_both_ends_exactly() -> None:
     assert torch.equal(waypoints[:, 0], starts)
     assert torch.equal(waypoints[:, 2], ends)
     torch.testing.assert_close(waypoints[:, 1], 0.7 * starts + 0.3 * ends)
+
+
+def test_fans_are_the_straight_paths_from_each_start_to_each_of_its_ends() -> None:
+    generator = torch.Generator().manual_seed(0)
+    starts, ends = torch.rand(2, 3, 4, 4, generator=generator), torch.rand(2, 5, 3, 4, 4, generator=generator)
+    mixing = torch.tensor([0.0, 0.3, 1.0])
+    found = fans(starts, ends, mixing)
+    assert found.shape == (2, 5, 3, 3, 4, 4)
+    copied = straight_paths(starts.repeat_interleave(5, 0), ends.flatten(0, 1), mixing)
+    assert torch.equal(found.flatten(0, 1), copied)

@@ -92,6 +92,18 @@ def test_a_map_is_pooled_to_mean_and_deviation_of_its_channels() -> None:
     torch.testing.assert_close(pooled(channels), torch.tensor([[2.0, 5.0, 1.0, 1e-4]]))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_maps_are_pooled_as_exactly_as_float32_allows_however_they_lie_in_memory(layout: torch.memory_format) -> None:
+    generator = torch.Generator().manual_seed(0)
+    maps = torch.rand(3, 4, 8, 8, generator=generator)
+    # Deviations of 1e-3 about means of 1 and 10, and a channel that is constant.
+    maps[:, 1:3] = torch.tensor([1.0, 10.0]).view(1, 2, 1, 1) + 1e-3 * maps[:, 1:3]
+    maps[:, 3] = 0.3
+    cells = maps.double().flatten(2)
+    exact = torch.cat([cells.mean(2), (cells.var(2, unbiased=False) + 1e-8).sqrt()], 1).float()
+    torch.testing.assert_close(pooled(maps.contiguous(memory_format=layout)), exact, rtol=2e-5, atol=0)
+
+
 def test_tokens_are_pooled_over_the_tokens() -> None:
     tokens = torch.tensor([[[1.0, 10.0], [3.0, 30.0]]])
     torch.testing.assert_close(pooled(tokens), torch.tensor([[2.0, 20.0, 1.0, 10.0]]))

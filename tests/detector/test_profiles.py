@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from typing import Any
 
@@ -5,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from detector import passes
 from detector.path_features import largest_other
 from detector.potentials import LabelGaussians
 from detector.profiles import PathEvidence, PathProfiler
@@ -72,11 +74,27 @@ def test_claims_are_log_odds_takeover_and_distances_with_their_change(linear: An
 def test_images_of_any_number_pass_in_parts_whose_paths_fit(toy: Any) -> None:
     wide = toy(lambda pixels: pixels.flatten(1)[:, :2], n_labels=2, input_shape=(1, 256, 256))
     wide.representations = {"pixels": lambda pixels: pixels[:, 0, 0, :4]}
-    # Four such images make up a pass, so that one has its two waypoints and another its own two beside it.
+    # Four such images are worked on at a time, so that one has its two waypoints and another its own two beside it.
     prototypes = torch.rand(2, 2, 1, 256, 256, generator=torch.Generator().manual_seed(0))
     features = _profiler(wide).features(torch.rand(5, 1, 256, 256), prototypes, torch.tensor([0.5]))
     assert len(features) == 5
-    assert max(wide.batches) == 4
+    # Each of them alone is more than a cache holds.
+    assert set(wide.batches) == {1}
+
+
+@pytest.mark.parametrize("n_pixels", [4, 12, 2**15])
+def test_calls_of_any_size_give_the_same_evidence(linear: Any, monkeypatch: pytest.MonkeyPatch, n_pixels: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    images, prototypes = torch.rand(5, 1, 2, 2, generator=generator), torch.rand(2, 3, 1, 2, 2, generator=generator)
+    mixing = torch.tensor([0.2, 0.7])
+    expected = _profiler(linear).measure(images, prototypes, mixing)
+    linear.batches.clear()
+    monkeypatch.setattr(passes, "CACHED_PIXELS", n_pixels)
+    found = _profiler(linear).measure(images, prototypes, mixing)
+    assert max(linear.batches) <= n_pixels // 4
+    for field in dataclasses.fields(PathEvidence):
+        one, other = getattr(found, field.name), getattr(expected, field.name)
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
 def test_each_image_meets_the_prototypes_of_its_own_label(linear: Any) -> None:
