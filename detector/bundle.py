@@ -17,9 +17,10 @@ from torch import Tensor
 
 from detector.bundle_record import RECORD_FILE, BundleRecord, is_bundle, read_record
 from detector.conformal import ConformalScores
+from detector.early_exit import EarlyExit, require_full_evidence
 from detector.files import replace_folder_atomically
 from detector.gaussians_at_rest import gaussian_tensors, gaussians_from
-from detector.heads_at_rest import head_from, second_opinion_from
+from detector.heads_at_rest import early_exit_from, head_from, second_opinion_from
 from detector.potentials import Gaussians
 from detector.profiles import Auxiliary, PathProfiler
 from detector.prototypes.prototype_set import PrototypeSet
@@ -44,6 +45,7 @@ class Bundle:
         prototype_profiles: cross-entropy of each prototype for its own label, in nats, shape (label, prototype).
         second_opinion: judges images in doubt, where that was found to pay.
         auxiliary_gaussians: typical representations of the auxiliary classifier, by block, where there is one.
+        early_exit: which images leave after a first look, where some may.
         used_images: first 8 bytes of the sha256 of each image that calibration saw, shape (image, 8), uint8.
     """
 
@@ -61,6 +63,7 @@ class Bundle:
         used_images: Tensor,
         second_opinion: SecondOpinion | None = None,
         auxiliary_gaussians: Mapping[str, Gaussians] | None = None,
+        early_exit: EarlyExit | None = None,
     ) -> None:
         self.record = record
         self.prototypes = prototypes
@@ -73,6 +76,7 @@ class Bundle:
         self.used_images = used_images
         self.second_opinion = second_opinion
         self.auxiliary_gaussians = dict(auxiliary_gaussians or {})
+        self.early_exit = early_exit
 
     def replaced(self, **changes: Any) -> "Bundle":
         """The same bundle with some of its parts changed, named as `__init__` names them."""
@@ -86,18 +90,31 @@ class Bundle:
 
     @property
     def forward_equivalents(self) -> int:
-        """Forward passes that one verdict costs, the auxiliary's included, where the image is not in doubt."""
+        """Forward passes of one verdict, the auxiliary's included, where the image neither leaves nor is in doubt."""
         auxiliary = self.record.auxiliary
         own = 1 + self.prototypes.n_prototypes * len(self.mixing) + len(self.record.smoothings)
         return own if auxiliary is None else own + 1 + auxiliary.n_prototypes * len(self.mixing)
 
     @property
     def expected_forward_equivalents(self) -> float:
-        """The same on average over clean images, searches for those in doubt included, a gradient counting 3."""
+        """The same on average over clean images, some of which leave early or are searched, a gradient counting 3."""
+        if self.record.early_exit is not None:
+            return self.record.early_exit.forward_equivalents
         if self.second_opinion is None:
             return float(self.forward_equivalents)
         measured = self.record.measured
         return self.forward_equivalents + measured["doubtful_share"] * measured["escalation_forward_equivalents"]
+
+    def require(self, false_positive_rate: float) -> None:
+        """Refuse a rate that the bundle cannot keep.
+
+        Raises:
+            CalibrationError: it is not in (0, 1), so low that nothing could ever be flagged, or so high that images
+                would be flagged after a first look.
+        """
+        self.conformal.require(false_positive_rate)
+        if self.early_exit is not None:
+            require_full_evidence(self.conformal, false_positive_rate)
 
     def check_classifier(self, classifier: Classifier) -> None:
         """Refuse a classifier that is not the one calibrated.
@@ -169,6 +186,8 @@ class Bundle:
         if self.second_opinion is not None:
             second = self.second_opinion.head.state_dict()
             tensors |= {f"second_head.{name}": tensor for name, tensor in second.items()}
+        if self.early_exit is not None:
+            tensors |= {f"first_head.{name}": tensor for name, tensor in self.early_exit.head.state_dict().items()}
         tensors |= gaussian_tensors(self.gaussians) | gaussian_tensors(self.auxiliary_gaussians, "auxiliary_")
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
@@ -206,6 +225,7 @@ class Bundle:
             prototype_profiles=tensors["prototypes.profiles"],
             used_images=tensors["used_images"],
             second_opinion=second_opinion_from(tensors, record),
+            early_exit=early_exit_from(tensors, record),
             auxiliary_gaussians=gaussians_from(
                 tensors, () if record.auxiliary is None else record.auxiliary.blocks, "auxiliary_"
             ),

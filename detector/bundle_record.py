@@ -5,16 +5,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from detector.early_exit import Look
 from detector.prototypes.prototype_set import PrototypeKind
 from detector.search import MethodName, PotentialKind
 from detector.smoothing import Smoothing
 from detector.types import BundleError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """2: a second opinion may be there. 3: smoothed versions and an auxiliary classifier may be. 4: the head may
-have met clean images alone, or be two, and statistics may be of low rank."""
+have met clean images alone, or be two, and statistics may be of low rank. 5: images may leave after a first look."""
 RECORD_FILE = "bundle.json"
 
 
@@ -60,6 +61,36 @@ class AuxiliaryRecord(BaseModel):
     n_prototypes: int
 
 
+class EarlyExitRecord(BaseModel):
+    """What `bundle.json` holds about the early exit.
+
+    Attributes:
+        looks: what the first look takes in besides the image.
+        leave_below: log-odds of its head below which an image leaves.
+        hidden, n_features: size of that head.
+        leaving_share: of the clean images that p-values are read off, on which nothing was chosen.
+        proxies_leaving: share of the proxies that leave, in the trial.
+        forward_equivalents: what a verdict on a clean image costs on average.
+        auroc, auroc_without: of clean images against proxies in the trial, with the early exit and without.
+        seed: of the batches that it was made with.
+        added_to: sha256 of the bundle that it was added to, where it was not made with the bundle.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    looks: tuple[Look, ...]
+    leave_below: float
+    hidden: tuple[int, ...]
+    n_features: int
+    leaving_share: float = Field(ge=0, lt=1)
+    forward_equivalents: float = Field(gt=0)
+    proxies_leaving: float
+    auroc: float
+    auroc_without: float
+    seed: int
+    added_to: str | None = None
+
+
 class BundleRecord(BaseModel):
     """What `bundle.json` holds.
 
@@ -75,6 +106,7 @@ class BundleRecord(BaseModel):
         smoothings: smoothed versions of the image that are looked at too.
         escalation: None where straight paths decide alone.
         auxiliary: None where no second network is asked.
+        early_exit: None where every image is measured in full.
         head: what judges the evidence of the straight paths.
         proxies: what the proxies of the calibration were made with.
         notes: what whoever uses the bundle should know about how it was made, a sentence each.
@@ -103,6 +135,7 @@ class BundleRecord(BaseModel):
     smoothings: tuple[Smoothing, ...] = ()
     escalation: EscalationRecord | None = None
     auxiliary: AuxiliaryRecord | None = None
+    early_exit: EarlyExitRecord | None = None
     head: HeadKind = HeadKind.LEARNED
     proxies: ProxySource = ProxySource.GRADIENT
     notes: tuple[str, ...] = ()

@@ -8,17 +8,18 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Generator, Tensor
 
+from detector.acceleration import AccelerationSettings
 from detector.bundle import Bundle
-from detector.escalation import Escalator
+from detector.escalation import Escalator, searching
 from detector.evidence import Evidence
 from detector.inspection import Inspection
 from detector.judging import Judge
-from detector.passes import PIXELS_PER_PASS, images_per_pass
-from detector.profiles import PathProfiler
+from detector.passes import pixels_per_pass as pixels_at_once
 from detector.second_looks import SecondLooks, Ticket
 from detector.second_opinion import EscalationSettings, SecondOpinion
-from detector.straight import MeasureStraight, StraightPaths
-from detector.types import Classifier, DetectorError, ImageError, Images, Labels, ProgressCallback, no_progress
+from detector.straight import MeasureStraight, StraightPaths, images_in_full, images_per_step
+from detector.transfers import Prefetched, lane_to
+from detector.types import Classifier, ImageError, Images, Labels, ProgressCallback, no_progress
 from detector.verdict import Verdict
 
 
@@ -43,11 +44,12 @@ class Detector:
         bundle: what calibration made.
         false_positive_rate: share of clean images that may be flagged.
         pixels_per_pass: bound on the size of a forward pass, which holds the paths of at least one image; memory
-            follows it, not the number of images.
+            follows it, not the number of images. What suits the classifier's device if not given.
         auxiliary: the second network that the bundle was calibrated with, where it was.
         measure_straight: another runtime's rendering of the straight paths of this very bundle; PyTorch's if not given.
         search_classifier: the same classifier in another runtime, differentiable in its pixels and on the same device,
             with which a second opinion searches and looks at lower paths; `classifier` itself if not given.
+        acceleration: what may be traded for speed where PyTorch measures straight paths; nothing by default.
 
     Raises:
         BundleError: the bundle belongs to another classifier, or to another auxiliary one.
@@ -60,30 +62,32 @@ class Detector:
         classifier: Classifier,
         bundle: Bundle,
         false_positive_rate: float = 0.05,
-        pixels_per_pass: int = PIXELS_PER_PASS,
+        pixels_per_pass: int | None = None,
         auxiliary: Classifier | None = None,
         measure_straight: MeasureStraight | None = None,
         search_classifier: Classifier | None = None,
+        acceleration: AccelerationSettings | None = None,
     ) -> None:
         bundle.check_classifier(classifier)
         bundle.check_auxiliary(auxiliary)
-        bundle.conformal.require(false_positive_rate)
+        bundle.require(false_positive_rate)
         device = classifier.device
         self.classifier = classifier
         self.bundle = bundle
         self.false_positive_rate = false_positive_rate
-        self._pixels_per_pass = pixels_per_pass
-        self.straight_paths = StraightPaths.of(bundle, classifier, auxiliary)
+        self._pixels_per_pass = pixels_at_once(device) if pixels_per_pass is None else pixels_per_pass
+        self.straight_paths = StraightPaths.of(bundle, classifier, auxiliary, self._pixels_per_pass, acceleration)
         self._measure_straight = measure_straight or self.straight_paths
-        self._search_profiler = _searching(self.straight_paths.profiler, bundle, search_classifier)
+        self._search_profiler = searching(self.straight_paths.profiler, bundle, classifier, search_classifier)
         self.judge = Judge(
             conformal=bundle.conformal,
             available=bundle.prototypes.available,
             claim_weights=bundle.claim_weights.to(device),
         )
         self._second_opinion = _on_device(bundle.second_opinion, device)
-        n_waypoints = bundle.prototypes.n_prototypes * len(bundle.mixing)
-        self.images_per_step = images_per_pass(classifier.input_shape, n_waypoints, pixels_per_pass)
+        # Other runtimes measure every image in full.
+        step = images_per_step if measure_straight is None else images_in_full
+        self.images_per_step = step(bundle, self._pixels_per_pass)
 
     def inspect(
         self,
@@ -104,10 +108,12 @@ class Detector:
         rate = self.false_positive_rate if false_positive_rate is None else false_positive_rate
         self.supports(rate)
         inspection, n_begun = Inspection(self), 0
+        parts = Prefetched(images, lane_to(self.classifier.device))
         verdicts: dict[Ticket, Verdict] = {}
         while len(verdicts) < len(images):
             rows = range(n_begun, min(n_begun + inspection.n_free, len(images)))
-            inspection.admit(rows, images[rows.start : rows.stop], [rate] * len(rows))
+            if rows:
+                inspection.admit(rows, parts.take(rows), [rate] * len(rows))
             n_begun = rows.stop
             verdicts |= inspection.step()
             progress("inspecting images", len(verdicts), len(images))
@@ -143,9 +149,10 @@ class Detector:
         """Refuse a rate that the bundle's calibration images cannot support.
 
         Raises:
-            CalibrationError: it is not in (0, 1), or so low that nothing could ever be flagged.
+            CalibrationError: it is not in (0, 1), so low that nothing could ever be flagged, or so high that images
+                would be flagged after a first look.
         """
-        self.bundle.conformal.require(false_positive_rate)
+        self.bundle.require(false_positive_rate)
 
     @torch.no_grad()
     def measure(self, images: Images) -> Evidence:
@@ -192,11 +199,16 @@ class Detector:
         """Logits, and the scores that the images would get if the classifier named these labels.
 
         Differentiable in the pixels where the classifier is, for attacks that know the detector: no cut-off hides a
-        gradient. A second opinion is not asked.
+        gradient. A second opinion is not asked. Where images may leave early, the score is that of the easier of the
+        two ways to pass at the detector's own rate.
         """
         straight = self.straight_paths
         paths = straight.profiler.measure_as(images, labels, straight.prototypes, straight.mixing)
-        return JointOutputs(logits=paths.logits, scores=straight.head.passing_gradients(paths.features))
+        scores = straight.head.passing_gradients(paths.features)
+        if straight.early_exit is not None:
+            first = straight.early_exit.head.passing_gradients(straight.first_features(paths, straight.early_exit))
+            scores = straight.early_exit.pursued(first, scores, self.threshold(self.false_positive_rate))
+        return JointOutputs(logits=paths.logits, scores=scores)
 
     @property
     def joint_forward_equivalents(self) -> float:
@@ -209,6 +221,7 @@ class Detector:
         Raises:
             CalibrationError: the bundle's calibration images cannot support the rate.
         """
+        self.supports(false_positive_rate)
         return self.bundle.conformal.threshold(false_positive_rate)
 
     def _escalator(self, settings: EscalationSettings, images_per_step: int) -> Escalator:
@@ -224,19 +237,6 @@ class Detector:
 
     def _pixels(self, images: Images) -> Images:
         return images.to(device=self.classifier.device, dtype=torch.float32)
-
-
-def _searching(profiler: PathProfiler, bundle: Bundle, classifier: Classifier | None) -> PathProfiler:
-    """The same measurements, made by another runtime's rendering of the classifier, where there is one."""
-    if classifier is None:
-        return profiler
-    bundle.check_classifier(classifier)
-    if classifier.device != profiler.classifier.device:
-        raise DetectorError(
-            f"the classifier is on {profiler.classifier.device} and the one to search with on {classifier.device}; "
-            "open both on one device"
-        )
-    return dataclasses.replace(profiler, classifier=classifier)
 
 
 def _on_device(opinion: SecondOpinion | None, device: torch.device) -> SecondOpinion | None:

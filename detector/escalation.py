@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from detector.bundle import Bundle
 from detector.passes import PIXELS_PER_PASS, images_per_pass
 from detector.profiles import PathProfiler
 from detector.search import (
@@ -19,7 +20,7 @@ from detector.search import (
 from detector.search.geometry import node_positions, points_at
 from detector.search.method import Method
 from detector.second_opinion import EscalationSettings, SecondOpinion
-from detector.types import Images, Prototypes, chosen_pixels
+from detector.types import Classifier, DetectorError, Images, Prototypes, chosen_pixels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,27 @@ class Searched:
             n_steps=by_image(found.n_steps.float()),
             nodes=by_image(found.nodes),
         )
+
+
+def searching(profiler: PathProfiler, bundle: Bundle, classifier: Classifier, other: Classifier | None) -> PathProfiler:
+    """The same measurements for searches, which ask for gradients: with the classifier as it is, not accelerated.
+
+    Args:
+        other: another runtime's rendering of it, where there is one, which takes its place.
+
+    Raises:
+        BundleError: the other is not the bundle's classifier.
+        DetectorError: it is on another device.
+    """
+    if other is None:
+        return dataclasses.replace(profiler, classifier=classifier)
+    bundle.check_classifier(other)
+    if other.device != classifier.device:
+        raise DetectorError(
+            f"the classifier is on {classifier.device} and the one to search with on {other.device}; "
+            "open both on one device"
+        )
+    return dataclasses.replace(profiler, classifier=other)
 
 
 def search_all(

@@ -6,6 +6,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from detector.bundle_record import BundleRecord, HeadKind
+from detector.early_exit import EarlyExit
 from detector.head import Head
 from detector.joined import Joined
 from detector.scorer import Scorer
@@ -41,6 +42,15 @@ def second_opinion_from(tensors: Mapping[str, Tensor], record: BundleRecord) -> 
     )
     head = _loaded(Head(found.n_features, found.hidden), tensors, "second_head.")
     return SecondOpinion(settings=settings, band=found.band, head=head)
+
+
+def early_exit_from(tensors: Mapping[str, Tensor], record: BundleRecord) -> EarlyExit | None:
+    """What judges a first look, where the bundle has it."""
+    found = record.early_exit
+    if found is None:
+        return None
+    head = _loaded(Head(found.n_features, found.hidden), tensors, "first_head.")
+    return EarlyExit(looks=found.looks, head=head, leave_below=found.leave_below)
 
 
 def _loaded(head: _AnyHead, tensors: Mapping[str, Tensor], prefix: str) -> _AnyHead:

@@ -29,6 +29,7 @@ class Ruling:
         suspects: the label, besides the predicted one, that has the strongest claim.
         barriers, prototypes, profiles: of the lowest path: height in nats, index of its prototype among those of the
             label, cross-entropy in nats at each waypoint; 0, `NO_INDEX` and 0 where there are no paths.
+        has_left: whether the image left after a first look, before any path.
         is_finite, is_available: whether everything is a number, and whether the label has prototypes. Where one of
             them is false nothing can be decided, and only `labels` means something.
     """
@@ -40,6 +41,7 @@ class Ruling:
     barriers: Float[Tensor, " image"]
     prototypes: Int64[Tensor, " image"]
     profiles: Float[Tensor, "image waypoint"]
+    has_left: Bool[Tensor, " image"]
     is_finite: Bool[Tensor, " image"]
     is_available: Bool[Tensor, " image"]
 
@@ -91,16 +93,17 @@ class Judge:
 
     def ruling(self, evidence: Evidence) -> Ruling:
         """What the evidence comes to; made of operations on whole tensors alone, so that it can be exported."""
-        labels = evidence.paths.labels
+        labels, has_left = evidence.paths.labels, evidence.has_left
         barriers, prototypes, profiles = _lowest(evidence.profiles)
         return Ruling(
             labels=labels,
             scores=evidence.scores,
             p_values=self.conformal.p_values(evidence.scores),
             suspects=suspected_labels(evidence.paths, self.claim_weights),
-            barriers=barriers,
-            prototypes=prototypes,
-            profiles=profiles,
+            barriers=torch.where(has_left, 0, barriers),
+            prototypes=torch.where(has_left, NO_INDEX, prototypes),
+            profiles=torch.where(has_left[:, None], 0, profiles),
+            has_left=has_left,
             is_finite=evidence.is_finite,
             is_available=self.available.to(labels.device)[labels],
         )
@@ -130,7 +133,7 @@ def _verdict(found: dict[str, Any], is_flagged: bool, false_positive_rate: float
         barrier=found["barriers"] if has_paths else None,
         prototype=found["prototypes"] if has_paths else None,
         suspected_label=found["suspects"] if is_flagged else None,
-        outcome=Outcome.DECIDED,
+        outcome=Outcome.LEFT_EARLY if found["has_left"] else Outcome.DECIDED,
         profile=tuple(found["profiles"]) if has_paths else (),
     )
 

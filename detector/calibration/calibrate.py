@@ -10,7 +10,7 @@ from torch import Generator, Tensor
 from detector.bundle import Bundle, digest_rows
 from detector.calibration.adaptive import Paths
 from detector.calibration.checks import check_auxiliary, check_gradients, check_images, check_numbers, check_start
-from detector.calibration.escalating import Trainee, with_second_opinion
+from detector.calibration.extending import Extending
 from detector.calibration.fitting import proxy_figures
 from detector.calibration.judging import HeadTrainer, Judgement
 from detector.calibration.learning import learn_prototypes
@@ -27,7 +27,6 @@ from detector.prototypes.making import Workshop, make_prototypes
 from detector.prototypes.prototype_set import PrototypeKind, PrototypeLabels, PrototypeSet
 from detector.prototypes.selection import candidates_by_label
 from detector.scorer import Scorer
-from detector.second_opinion import EscalationSettings
 from detector.types import Classifier, LabelledImages, ProgressCallback, no_progress, to_pixels
 
 
@@ -134,7 +133,20 @@ class _Calibration:
             prototype_profiles=prototype_profiles(self.classifier, prototypes),
             used_images=digest_rows(digests),
         )
-        return bundle if self.settings.escalation is None else self._escalated(bundle, clean, self.settings.escalation)
+        return self._extending(auxiliary, clean).extended(bundle)
+
+    def _extending(self, auxiliary: Classifier | None, clean: LabelledImages) -> Extending:
+        return Extending(
+            classifier=self.classifier,
+            auxiliary=auxiliary,
+            learning=self.learning,
+            validation=self.validation,
+            clean=clean,
+            settings=self.settings,
+            generator=self.generator,
+            chunk=self.chunk,
+            progress=self.progress,
+        )
 
     def _witness(self, profiler: PathProfiler, prototypes: PrototypeSet) -> Auxiliary:
         n_prototypes = min(self.settings.auxiliary_prototypes, prototypes.n_prototypes)
@@ -155,24 +167,6 @@ class _Calibration:
         accuracy = len(clean) / len(self.splits.conformal)
         sizes = {f"{name}_images": float(len(getattr(self.splits, name))) for name in _SPLIT_NAMES}
         return {"accuracy": accuracy, "dropped_images": float(self.splits.n_dropped)} | sizes
-
-    def _escalated(self, bundle: Bundle, clean: LabelledImages, settings: EscalationSettings) -> Bundle:
-        half = len(self.validation) // 2
-        learning, validation, trial = (
-            stream(self.classifier, data, self.settings.stream, self.generator, self.chunk)
-            for data in (self.learning, self.validation[:half], self.validation[half:])
-        )
-        trainee = Trainee(
-            classifier=self.classifier,
-            bundle=bundle,
-            learning=learning,
-            validation=validation,
-            trial=trial,
-            clean=clean,
-            chunk=self.chunk,
-            progress=self.progress,
-        )
-        return with_second_opinion(trainee, settings, self.settings.fitting)
 
     def _streams(self) -> tuple[Iterator[Batch], Iterator[Batch]]:
         """Endless batches to learn from, and of images that nothing is learned from."""

@@ -11,6 +11,7 @@ from detector.calibration.proxies import ProxySettings
 from detector.calibration.splits import SplitShares
 from detector.calibration.stream import StreamSettings
 from detector.conformal import images_needed
+from detector.early_exit import EarlyExitSettings
 from detector.prototypes.prototype_set import PrototypeKind, PrototypeLabels
 from detector.prototypes.star import StarSettings
 from detector.prototypes.synthesis import VisualisationSettings
@@ -37,6 +38,7 @@ class CalibrationSettings:
         auxiliary_prototypes: paths that the auxiliary classifier looks along, where there is one.
         adaptive: whether, and how, the head meets proxies that know it.
         escalation: whether, and how, a second opinion on images in doubt is tried; it is kept only if it pays.
+        early_exit: whether, and how, an exit for clear images is tried; it is kept only if it pays.
     """
 
     prototype_kind: PrototypeKind = PrototypeKind.LEARNED
@@ -56,6 +58,7 @@ class CalibrationSettings:
     auxiliary_prototypes: int = 0
     adaptive: AdaptiveSettings | None = None
     escalation: EscalationSettings | None = None
+    early_exit: EarlyExitSettings | None = None
     star: StarSettings = dataclasses.field(default_factory=StarSettings)
 
     def __post_init__(self) -> None:
@@ -85,6 +88,7 @@ class CalibrationSettings:
                 f"mixing weights are {self.mixing}; each must lie between 0, at the image, and 1, at the prototype"
             )
         self._check_escalation()
+        self._check_early_exit()
         if not self.false_positive_rates:
             raise CalibrationError("no false-positive rate is given; give at least one that the bundle is to serve")
         for rate in self.false_positive_rates:
@@ -102,6 +106,23 @@ class CalibrationSettings:
             raise CalibrationError(
                 f"a second opinion between the highest {lowest} and {highest} of scores decides nothing at a "
                 f"false-positive rate of {max(self.false_positive_rates)}; let the band of doubt hold it"
+            )
+
+    def _check_early_exit(self) -> None:
+        if self.early_exit is None:
+            return
+        if self.escalation is not None:
+            raise CalibrationError(
+                "a second opinion is for images in doubt, and an early exit for clear ones; ask for one of them"
+            )
+        if self.stream.proxies is None:
+            raise CalibrationError(
+                "an early exit learns from proxies, and these settings make none; leave it out, or make some"
+            )
+        if self.auxiliary_prototypes:
+            raise CalibrationError(
+                f"the auxiliary classifier was to look along {self.auxiliary_prototypes} paths, of which a first look "
+                "has none; let it look at the image alone, or leave the early exit out"
             )
 
     @property

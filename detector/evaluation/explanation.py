@@ -63,8 +63,11 @@ def explain(
         DetectorError: there is no such label, or the bundle has no prototype of it.
     """
     settings = settings or ExplanationSettings()
-    verdict, paths = detector.inspect(image[None])[0], detector.measure(image[None]).paths
+    verdict = detector.inspect(image[None])[0]
     image = image.to(device=detector.classifier.device, dtype=torch.float32)
+    with torch.no_grad():
+        # Whoever asks why wants to see the paths, also of an image that left before they were measured.
+        paths = detector.straight_paths.complete(image[None]).paths
     if isinstance(to, Tensor):
         _check_target(image, to)
     elif to is not None:

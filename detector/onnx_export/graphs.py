@@ -16,7 +16,7 @@ from detector.onnx_export.exporting import ExportError
 from detector.straight import StraightPaths
 from detector.types import Images
 
-EVIDENCE_OUTPUTS = ("labels", "logits", "features", "profiles", "takeover", "claims", "scores")
+EVIDENCE_OUTPUTS = ("labels", "logits", "features", "profiles", "takeover", "claims", "scores", "has_left")
 """Everything in `Evidence`, by name and in order; `profiles` are those that include the prototypes."""
 
 VERDICT_OUTPUTS = ("is_adversarial", "instance_score", "p_value", "label", "suspected_label")
@@ -34,10 +34,10 @@ class EvidenceGraph(nn.Module):
         super().__init__()
         self._straight = straight
         # Registered, so that each weight is one tensor of the graph however often the classifier is called.
-        auxiliary = straight.profiler.auxiliary
+        auxiliary, early_exit = straight.profiler.auxiliary, straight.early_exit
         networks = [straight.profiler.classifier, *([] if auxiliary is None else [auxiliary.profiler.classifier])]
         self.networks = nn.ModuleList([network for network in networks if isinstance(network, nn.Module)])
-        self.head = straight.head
+        self.heads = nn.ModuleList([straight.head, *([] if early_exit is None else [early_exit.head])])
 
     def forward(self, pixels: Images) -> tuple[Tensor, ...]:
         """The tensors named in `EVIDENCE_OUTPUTS`."""
@@ -51,6 +51,7 @@ class EvidenceGraph(nn.Module):
             paths.takeover,
             paths.claims,
             evidence.scores,
+            evidence.has_left,
         )
 
 
@@ -97,7 +98,8 @@ class VerdictGraph(nn.Module):
 
 
 def _measured(straight: StraightPaths, pixels: Images) -> Evidence:
-    evidence = straight(pixels)
+    # A graph has no way to leave some rows out: it measures all images in full, and gives the same answers.
+    evidence = straight.densely(pixels)
     n_images, n_prototypes, n_waypoints = evidence.profiles.shape
     if n_prototypes > 0:
         return evidence

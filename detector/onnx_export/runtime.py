@@ -50,7 +50,7 @@ class OnnxStraightPaths:
             takeover=found["takeover"],
             claims=found["claims"],
         )
-        return Evidence(paths=paths, scores=found["scores"], profiles=found["profiles"])
+        return Evidence(paths=paths, scores=found["scores"], profiles=found["profiles"], has_left=found["has_left"])
 
 
 def verdict_tensors(session: Any, images: Images) -> VerdictTensors:

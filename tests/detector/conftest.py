@@ -8,17 +8,21 @@ import pytest
 import torch
 
 from detector.bundle import Bundle
+from detector.bundle_record import EarlyExitRecord
 from detector.calibration import CalibrationSettings, Provenance, calibrate
 from detector.calibration.fitting import FittingSettings
 from detector.calibration.learning import LearningSettings
 from detector.calibration.proxies import ProxySettings
 from detector.calibration.splits import SplitShares
 from detector.calibration.stream import StreamSettings
+from detector.conformal import ConformalScores
 from detector.detector import Detector
+from detector.early_exit import EarlyExit
 from detector.escalation import Escalator
 from detector.head import Head
 from detector.prototypes.synthesis import VisualisationSettings
 from detector.second_opinion import EscalationSettings, SecondOpinion
+from detector.straight import StraightPaths
 from detector.types import LabelledImages, to_pixels
 
 
@@ -112,3 +116,32 @@ def hesitant(bundle: Bundle, rippled: Any, corner_images: Callable[..., Labelled
     rippled.batches.clear()
     opinion = SecondOpinion(settings=EscalationSettings(), band=(low, high), head=head)
     return bundle.replaced(second_opinion=opinion)
+
+
+@pytest.fixture
+def leaving(bundle: Bundle, corners: Any, corner_images: Callable[..., LabelledImages]) -> Bundle:
+    """The bundle with an exit for images whose label wins by more than 4 logits, which is a good half of them."""
+    head = Head(2 * len(bundle.gaussians) + 4, ()).eval().requires_grad_(False)
+    head.layers[0].weight.zero_()[0, 2 * len(bundle.gaussians) + 1] = -1
+    head.layers[0].bias.zero_()
+    head.scale.fill_(100.0)
+    record = EarlyExitRecord(
+        looks=(),
+        leave_below=-0.04,
+        hidden=(),
+        n_features=head.n_features,
+        leaving_share=0.5,
+        proxies_leaving=0.0,
+        forward_equivalents=1 + 0.5 * (bundle.forward_equivalents - 1),
+        auroc=1.0,
+        auroc_without=1.0,
+        seed=0,
+    )
+    found = bundle.replaced(
+        early_exit=EarlyExit(looks=(), head=head, leave_below=record.leave_below),
+        record=bundle.record.model_copy(update={"early_exit": record}),
+    )
+    clean = to_pixels(corner_images(120, seed=12).images)
+    scores = StraightPaths.of(found, corners, None)(clean).scores
+    corners.batches.clear()
+    return found.replaced(conformal=ConformalScores.of(scores))

@@ -16,7 +16,12 @@ JUDGE = Judge(
 )
 
 
-def evidence(scores: list[float], labels: list[int], profiles: list[list[list[float]]] | None = None) -> Evidence:
+def evidence(
+    scores: list[float],
+    labels: list[int],
+    profiles: list[list[list[float]]] | None = None,
+    left: list[bool] | None = None,
+) -> Evidence:
     n_images = len(scores)
     return Evidence(
         paths=PathEvidence(
@@ -29,6 +34,7 @@ def evidence(scores: list[float], labels: list[int], profiles: list[list[list[fl
         ),
         scores=torch.tensor(scores),
         profiles=torch.tensor(profiles or [[[0.0, 1.0, 0.5]]] * n_images),
+        has_left=torch.tensor(left or [False] * n_images),
     )
 
 
@@ -57,3 +63,11 @@ def test_the_lowest_of_the_paths_is_reported() -> None:
 def test_every_image_needs_a_rate() -> None:
     with pytest.raises(ValueError, match="1 rates came for 2 images"):
         JUDGE.verdicts(evidence([1.0, 2.0], [0, 0]), [0.1])
+
+
+def test_of_an_image_that_left_no_path_is_reported_and_what_was_not_measured_need_be_no_number() -> None:
+    found = evidence([-1.0, 1.0, math.nan], [0, 0, 0], [[[0.5, math.nan]]] * 3, left=[True, False, True])
+    left, measured, broken = JUDGE.verdicts(found, [0.1] * 3)
+    assert (left.decision, left.outcome) == (Decision.CLEAN, Outcome.LEFT_EARLY)
+    assert (left.score, left.barrier, left.prototype, left.profile) == (-1.0, None, None, ())
+    assert (measured.outcome, broken.outcome) == (Outcome.NON_FINITE, Outcome.NON_FINITE)

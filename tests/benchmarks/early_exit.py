@@ -1,0 +1,196 @@
+"""What an early exit saves and what it costs: a bundle with one against the bundle that it was added to.
+
+Clean images are those of the set that neither bundle's calibration has seen; attacks are torchattacks', none of which
+it used, and count where they succeed. Both detectors judge the same images, so that differences are paired: each
+bootstrap resample draws clean and attacked images once for both. Times are taken in alternating rounds on the clean
+images, of which as many leave as of a user's.
+
+    python tests/benchmarks/early_exit.py --images test.npz --attacked 300 --out early-exit.json
+    python tests/benchmarks/early_exit.py --images test.npz --adaptive selective-0.01 --attacks '' --rounds 0
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from detector.calibration.splits import without_digests
+from detector.detector import Detector
+from detector.evaluation.adaptive import ADAPTIVE, SkippedAdaptive, run_adaptive
+from detector.evaluation.attacked import SkippedAttack, run_attack
+from detector.evaluation.attacks.suites import specs_named
+from detector.evaluation.metrics import auroc, rate_estimate
+from detector.first_look import FirstLook
+from detector.passes import waypoints_per_pass
+from detector.types import Images, LabelledImages, to_pixels
+from service.bundles import ClassifierChoice, open_detector
+from service.imagesets import load_image_set
+from service.progress import progress_bars
+
+ATTACKS = "fgsm-8,pgd-2,pgd-8,cw-0,deepfool,square-8"
+RATES = (0.01, 0.05)
+N_RESAMPLES = 1000
+
+
+@torch.no_grad()
+def judged(detector: Detector, images: Images) -> tuple[np.ndarray, np.ndarray]:
+    """Score of each image, and whether it left early."""
+    found = [detector.straight(part) for part in torch.split(images, detector.images_per_step)]
+    scores = torch.cat([evidence.scores for evidence in found]).double().cpu().numpy()
+    return scores, torch.cat([evidence.has_left for evidence in found]).cpu().numpy()
+
+
+def difference(clean: tuple[np.ndarray, ...], attacked: tuple[np.ndarray, ...], seed: int) -> dict[str, Any]:
+    """AUROC of both detectors, full first, and what the second gains, with its 95 % bootstrap interval."""
+    random, gains = np.random.default_rng(seed), []
+    for _ in range(N_RESAMPLES):
+        rows, others = (random.integers(0, len(one[0]), len(one[0])) for one in (clean, attacked))
+        full, early = (auroc(a[rows], b[others]) for a, b in zip(clean, attacked, strict=True))
+        gains.append(early - full)
+    full, early = (auroc(a, b) for a, b in zip(clean, attacked, strict=True))
+    low, high = np.quantile(gains, [0.025, 0.975])
+    return {"full": full, "early": early, "gain": early - full, "interval": [float(low), float(high)]}
+
+
+def unseen(data: LabelledImages, detector: Detector) -> tuple[LabelledImages, LabelledImages]:
+    """Images that calibration has not seen: those classified correctly, and the others."""
+    fresh = without_digests(data, detector.bundle.used_digests)
+    parts = torch.split(to_pixels(fresh.images), waypoints_per_pass(detector.classifier.input_shape))
+    with torch.no_grad():
+        predicted = torch.cat(
+            [detector.classifier(part.to(detector.classifier.device)).logits.argmax(1).cpu() for part in parts]
+        )
+    is_correct = predicted == fresh.labels
+    return fresh[is_correct.nonzero()[:, 0]], fresh[(~is_correct).nonzero()[:, 0]]
+
+
+def times(detectors: dict[str, Detector], images: Tensor, rounds: int) -> dict[str, list[float]]:
+    """Images a second of each detector, the rounds alternating."""
+    found: dict[str, list[float]] = {name: [] for name in detectors}
+    for detector in detectors.values():
+        detector.inspect(images[: detector.images_per_step])
+    for _ in range(rounds):
+        for name, detector in detectors.items():
+            start = time.perf_counter()
+            detector.inspect(images)
+            found[name].append(len(images) / (time.perf_counter() - start))
+    return found
+
+
+def expected_cost(detector: Detector, has_left: np.ndarray) -> float:
+    """Forward passes an image, so many of which left."""
+    early = detector.straight_paths.early_exit
+    if early is None:
+        return float(detector.bundle.forward_equivalents)
+    first = FirstLook(profiler=detector.straight_paths.profiler, looks=early.looks).forward_equivalents
+    share = float(has_left.mean())
+    return share * first + (1 - share) * detector.bundle.forward_equivalents
+
+
+def measure(detectors: dict[str, Detector], data: LabelledImages, asked: argparse.Namespace, progress: Any) -> Any:
+    """Everything but the times."""
+    early = detectors["early"]
+    clean, wrong = unseen(data, early)
+    on_clean = {name: judged(detector, to_pixels(clean.images)) for name, detector in detectors.items()}
+    left = {"clean": on_clean["early"][1], "misclassified": judged(early, to_pixels(wrong.images))[1]}
+    flagged: dict[str, Any] = {}
+    for name, detector in detectors.items():
+        p_values = detector.bundle.conformal.p_values(torch.from_numpy(on_clean[name][0]))
+        hits = {rate: int((p_values <= rate).sum()) for rate in RATES}
+        flagged[name] = {rate: vars(rate_estimate(n, len(clean))) for rate, n in hits.items()}
+    attacks: dict[str, Any] = {}
+    for spec in specs_named(asked.attacks) if asked.attacks else ():
+        made = run_attack(spec, early.classifier, clean[: asked.attacked], seed=asked.seed, chunk=64, progress=progress)
+        if isinstance(made, SkippedAttack):
+            attacks[spec.name] = {"skipped": made.reason}
+            continue
+        scores = {name: judged(detector, made.images) for name, detector in detectors.items()}
+        found = difference(
+            *(tuple(part[name][0] for name in ("full", "early")) for part in (on_clean, scores)), asked.seed
+        )
+        attacks[spec.name] = {"images": len(made.images), **found, "left": float(scores["early"][1].mean())}
+    return {
+        "clean": len(clean),
+        "attacks": attacks,
+        "adaptive": evaded(detectors, clean, asked, progress),
+        "left": {name: float(rows.mean()) for name, rows in left.items()},
+        "flagged": flagged,
+        "forward_equivalents": {name: expected_cost(detector, left["clean"]) for name, detector in detectors.items()},
+        "forward_equivalents_in_record": early.bundle.expected_forward_equivalents,
+    }
+
+
+def evaded(detectors: dict[str, Detector], clean: LabelledImages, asked: argparse.Namespace, progress: Any) -> Any:
+    """What attackers who know everything, each detector's early exit too, get past it at a nominal 5 %."""
+    names = [name for name in asked.adaptive.split(",") if name]
+    found: dict[str, Any] = {}
+    for spec in (spec for spec in ADAPTIVE if spec.name in names):
+        for name, detector in detectors.items():
+            run = run_adaptive(spec, detector, clean, seed=asked.seed, progress=progress)
+            if isinstance(run, SkippedAdaptive):
+                continue
+            left = judged(detector, run.images)[1]
+            share = vars(run.figures.evaded[0.05])
+            found.setdefault(spec.name, {})[name] = {"n": run.figures.n, "evaded": share, "left": float(left.mean())}
+    return found
+
+
+def show(found: dict[str, Any]) -> None:
+    """A table of the attacks, and a line on everything else."""
+    table = Table("attack", "images", "AUROC full", "early", "difference (95 %)", "left")
+    for name, row in found["attacks"].items():
+        if "skipped" in row:
+            table.add_row(name, row["skipped"])
+            continue
+        low, high = row["interval"]
+        gain = f"{row['gain']:+.4f} ({low:+.4f} to {high:+.4f})"
+        table.add_row(name, str(row["images"]), f"{row['full']:.4f}", f"{row['early']:.4f}", gain, f"{row['left']:.3f}")
+    console = Console(width=110)
+    console.print(table)
+    console.print_json(data={name: value for name, value in found.items() if name != "attacks"})
+
+
+def main() -> None:
+    """Measure, print and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bundle", default="cifar10-resnet20-early")
+    parser.add_argument("--full", default="cifar10-resnet20")
+    parser.add_argument("--images", required=True)
+    parser.add_argument("--attacks", default=ATTACKS)
+    parser.add_argument(
+        "--adaptive", default="", help="attackers who know the detectors, as isthmus evaluate names them"
+    )
+    parser.add_argument("--attacked", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=5, help="0 takes no times")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    opened = {
+        name: open_detector(bundle, false_positive_rate=0.05, choice=ClassifierChoice())
+        for name, bundle in (("full", asked.full), ("early", asked.bundle))
+    }
+    detectors = {name: one.detector for name, one in opened.items()}
+    with progress_bars() as progress:
+        data = load_image_set(asked.images, opened["early"].preprocessing, labels=opened["early"].labels)
+        found = measure(detectors, data, asked, progress)
+    if asked.rounds:
+        clean, _ = unseen(data, detectors["early"])
+        rates = times(detectors, to_pixels(clean.images), asked.rounds)
+        ratios = [early / full for early, full in zip(rates["early"], rates["full"], strict=True)]
+        found["images_per_second"] = rates
+        found["times_as_fast"] = statistics.median(ratios)
+    show(found)
+    if asked.out:
+        asked.out.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

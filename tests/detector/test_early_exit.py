@@ -1,0 +1,105 @@
+import itertools
+import math
+
+import pytest
+import torch
+
+from detector.conformal import ConformalScores
+from detector.early_exit import FLOOR, EarlyExit, EarlyExitSettings, Look, require_full_evidence, squashed
+from detector.head import Head
+from detector.types import CalibrationError
+
+
+def exit_below(bound: float) -> EarlyExit:
+    """The first score is the one feature that there is."""
+    head = Head(1, ()).eval().requires_grad_(False)
+    head.layers[0].weight.fill_(1)
+    head.layers[0].bias.zero_()
+    return EarlyExit(looks=(), head=head, leave_below=bound)
+
+
+def test_squashing_gives_the_known_values() -> None:
+    """(x + √(x² + 4)) / 2: of 3/2 it is (3/2 + 5/2) / 2, of −3/2 (5/2 − 3/2) / 2."""
+    assert squashed(torch.tensor([-1.5, 0.0, 1.5])).tolist() == [FLOOR + 0.5, FLOOR + 1.0, FLOOR + 2.0]
+
+
+def test_squashed_scores_lie_above_the_floor_in_their_order() -> None:
+    scores = torch.cat([-torch.logspace(6, -3, 200), torch.zeros(1), torch.logspace(-3, 6, 200)])
+    found = squashed(scores)
+    assert (found > FLOOR).all()
+    assert (found.diff() > 0).all()
+
+
+def test_a_score_that_is_no_number_stays_none() -> None:
+    found = squashed(torch.tensor([math.nan, -math.inf, math.inf]))
+    assert not found.isfinite().any()
+
+
+def test_an_image_leaves_below_the_bound_and_one_without_a_number_does_not() -> None:
+    early = exit_below(-2.0)
+    first = torch.tensor([-3.0, -2.0, -1.0, math.nan, -math.inf])
+    assert early.leaves(first).tolist() == [True, False, False, False, False]
+    assert early.combined(first, torch.zeros(5)).tolist() == [FLOOR - 1, *[FLOOR + 1] * 4]
+
+
+def test_the_first_score_is_no_number_where_the_look_shows_none() -> None:
+    """The head cuts features off, so that an infinite one would give a number."""
+    first = exit_below(0.0).first_scores(torch.tensor([[-math.inf], [math.nan], [-2.0]]))
+    assert first.isnan().tolist() == [True, True, False]
+    assert first[2] == -2
+
+
+def test_the_next_float_below_the_bound_scores_below_the_floor() -> None:
+    bound = torch.tensor([1.0e-3, -2.5317811965942383, 300.0])
+    for value in bound:
+        below = torch.nextafter(value, torch.tensor(-torch.inf))[None]
+        early = exit_below(float(value))
+        assert early.leaves(below).all()
+        assert (early.combined(below, torch.zeros(1)) < FLOOR).all()
+
+
+def test_what_an_attacker_pursues_is_below_the_threshold_exactly_where_an_image_passes() -> None:
+    early, threshold = exit_below(-2.0), 1.5
+    pairs = list(itertools.product(torch.linspace(-5, 3, 33).tolist(), torch.linspace(-6, 6, 33).tolist()))
+    first, full = torch.tensor(pairs).unbind(1)
+    passes = early.combined(first, full) < threshold
+    assert 0 < int(passes.sum()) < len(pairs)
+    assert torch.equal(early.pursued(first, full, threshold) < threshold, passes)
+
+
+def test_an_attacker_follows_the_nearer_road() -> None:
+    """At first 0 two nats are missing to leave; a full score of 1.5 squashed is 2, half above the threshold."""
+    first, full = (torch.tensor(values, requires_grad=True) for values in ([0.0, 0.0], [1.5, 50.0]))
+    found = exit_below(-2.0).pursued(first, full, 1.5)
+    assert found.tolist() == [2.0, 3.5]
+    found.sum().backward()
+    assert first.grad is not None
+    assert full.grad is not None
+    assert first.grad.tolist() == [0, 1]
+    assert (full.grad != 0).tolist() == [True, False]
+
+
+def test_a_rate_at_which_images_that_leave_would_be_flagged_is_refused() -> None:
+    """Of nine images six leave; the highest three have the p-values 0.2, 0.3 and 0.4."""
+    conformal = ConformalScores.of(torch.tensor([-1.0] * 6 + [1.0, 2.0, 3.0]))
+    require_full_evidence(conformal, 0.39)
+    with pytest.raises(CalibrationError, match=r"6 of 9 clean images leave .* rate of 0\.4 .* less than 0\.4,"):
+        require_full_evidence(conformal, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"most_leaving": 1.0}, "share of 1.0 of the clean images"),
+        ({"most_leaving": 0.0}, "between 0 and 1"),
+        ({"most_auroc_lost": -0.1}, "losses of at least 0"),
+        ({"least_gain": 0.9}, "a ratio of at least 1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(changes: dict[str, float], reason: str) -> None:
+    with pytest.raises(CalibrationError, match=reason):
+        EarlyExitSettings(**changes)
+
+
+def test_the_looks_read_as_the_words_of_the_command() -> None:
+    assert [str(look) for look in Look] == ["auxiliary", "smoothed"]
