@@ -16,6 +16,7 @@ import uvicorn
 from service.audits.jobs import AuditJobs
 from service.engine.engine import Engine
 from service.engine.work import EngineSettings
+from service.memory_limits import require_batch_memory
 from service.observability.logs import configure_logging
 from service.observability.observability import Observability
 from service.rest.app import create_app
@@ -63,6 +64,9 @@ def make_runtime(settings: ServeSettings) -> Runtime:
     """
     torch.set_num_threads(settings.threads or 1)
     bundles = open_served(settings)
+    if settings.batch_images is not None:
+        for bundle in bundles.values():
+            require_batch_memory(bundle.detector, settings.batch_images, "--batch-images")
     observability = Observability(settings, bundles)
     engine = Engine(
         {name: bundle.detector for name, bundle in bundles.items()},

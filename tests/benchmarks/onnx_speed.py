@@ -3,9 +3,8 @@
 Both inspect the same images of noise, in the detector's own steps, in rounds that alternate; what counts is the median
 over the rounds of the ratio within one. PyTorch runs the classifier as it is served: batch norms folded, channels last.
 `cifar10-resnet20` is the shipped bundle. `cifar10-resnet18` has untrained weights, and a bundle with the shapes of one
-that was calibrated by default, without an auxiliary classifier, and random values: what it says means nothing. Blocks
-of more dimensions than calibration keeps full covariances for have ones of low rank, of the rank named below, which is
-an assumption: calibration finds it in the data. Looked at besides the paths is the median of each image, as by
+that was calibrated by default, without an auxiliary classifier, and random values: what it says means nothing
+(`service/bench/made_up.py`). Looked at besides the paths is the median of each image, as by
 default. What is measured is `Detector.inspect` alone, from pixels in memory to verdicts, for straight paths.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/onnx_speed.py --out onnx-speed.json
@@ -26,95 +25,25 @@ from rich.console import Console
 from rich.table import Table
 from torch import Generator, Tensor
 
-from detector.bundle import Bundle
-from detector.calibration.statistics import LARGE_DIMENSION
 from detector.detector import Detector
-from detector.head import Head
-from detector.low_rank import LowRankGaussians
 from detector.onnx_export.runtime import OnnxStraightPaths
-from detector.potentials import Gaussians, LabelGaussians, blocks_of
-from detector.smoothing import Smoothing
+from detector.presets import Preset, settings_for
 from detector.types import no_progress
-from models.classifier import Classifier
 from models.onnx_files.sessions import open_session
 from models.registry import registered
-from models.training import initialised
-from service.bundles import ClassifierChoice, open_bundle, open_detector
+from service.bench.made_up import made_up_bundle
+from service.bundles import ClassifierChoice, open_detector
 from service.onnx_graphs import evidence_model
 
 CPU = torch.device("cpu")
 RATE = 0.05
-RANK = 64
-"""Of the covariances of large blocks of the untrained classifier."""
 
 
 def untrained_resnet18(generator: Generator) -> Detector:
-    """Of the shapes that calibration gives a bundle, with the waypoints of the shipped one and random values."""
-    known = registered("cifar10-resnet18")
-    classifier = Classifier(
-        initialised(known.architecture, 0),
-        mean=known.mean,
-        std=known.std,
-        representations=known.representations,
-        labels=known.labels,
-        input_shape=known.input_shape,
-    ).folded()
-    shipped = open_bundle("cifar10-resnet20")
-    gaussians = random_gaussians(classifier, generator)
-    # 4 numbers, and 2 a block, at the image; those and a gain at the median; both's mean and spread over prototypes at
-    # each waypoint.
-    at_image = 4 + 2 * len(gaussians)
-    n_features = at_image + (at_image + 1) * (1 + 2 * len(shipped.mixing))
-    hidden = shipped.record.hidden
-    record = shipped.record.model_copy(
-        update={
-            "classifier": known.name,
-            "classifier_digest": classifier.digest(),
-            "blocks": tuple(gaussians),
-            "n_features": n_features,
-            "smoothings": (Smoothing.MEDIAN,),
-            "auxiliary": None,
-        }
-    )
-    bundle: Bundle = shipped.replaced(
-        record=record,
-        gaussians=gaussians,
-        auxiliary_gaussians={},
-        head=Head(n_features, hidden).eval().requires_grad_(False),
-        claim_weights=torch.ones(2 + 2 * len(gaussians)),
-    )
+    """Of the shapes that calibration gives a bundle by default, with random values."""
+    classifier = registered("cifar10-resnet18").untrained(0).folded()
+    bundle = made_up_bundle(classifier, settings_for(Preset.DEFAULT), generator, name="cifar10-resnet18")
     return Detector(classifier, bundle, RATE)
-
-
-def random_gaussians(classifier: Classifier, generator: Generator) -> dict[str, Gaussians]:
-    """Random means of every block; one covariance for all labels, of low rank where calibration would keep it so."""
-    with torch.no_grad():
-        outputs = classifier(torch.zeros(2, *classifier.input_shape))
-    n_labels = len(classifier.labels)
-    return {
-        name: (low_rank if block.shape[1] > LARGE_DIMENSION else full)(n_labels, block.shape[1], generator)
-        for name, block in blocks_of(outputs.logits, outputs.representations).items()
-    }
-
-
-def full(n_labels: int, dimension: int, generator: Generator) -> LabelGaussians:
-    return LabelGaussians(
-        means=torch.randn(n_labels, dimension, generator=generator), whitening=torch.eye(dimension)[None]
-    )
-
-
-def low_rank(n_labels: int, dimension: int, generator: Generator) -> LowRankGaussians:
-    basis, _ = torch.linalg.qr(torch.randn(dimension, RANK, generator=generator))
-    return LowRankGaussians(
-        centre=torch.zeros(dimension),
-        unit=torch.ones(dimension),
-        basis=basis,
-        scale=torch.ones(RANK),
-        outside=torch.tensor(1.0),
-        means=torch.randn(n_labels, RANK, generator=generator),
-        unknown=torch.eye(RANK),
-        rows=torch.arange(n_labels),
-    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,7 @@
 """Time per path of the batched search, against itself one path at a time and against the paper's procedure.
 
-The paper's procedure is our own rendering of Vrabel et al. (ICLR 2025, arXiv 2409.05800): one pair at a time, the chord
-measured at 250 points, 1,024 steps of Adam on its highest point within the plane orthogonal to the chord, and both legs
-measured at 250 points again. Barriers of both are measured alike, at 250 points a leg.
+The paper's procedure is our own rendering of Vrabel et al. (ICLR 2025, arXiv 2409.05800), the one that
+`isthmus bench --peers` measures too. Barriers of both are measured alike, at 250 points a leg.
 
     python tests/benchmarks/search_speed.py --images test.npz --out search-speed.json
 """
@@ -21,16 +20,15 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from detector.paths import barrier_height, straight_paths
+from detector.paths import barrier_height
 from detector.search import LabelPotential, PotentialKind, SearchSettings, label_potential, search_paths
 from detector.search.bypass import Bypass
-from detector.search.geometry import along_plane, sample_path
+from detector.search.geometry import sample_path
 from detector.types import to_pixels
 from models.registry import load_classifier
+from service.bench.peers.papers_procedure import N_POINTS, papers_procedure
 from service.imagesets import load_image_set
 
-N_POINTS = 250
-PAPER_STEPS = 1024
 METHOD = Bypass(depth=3)
 
 
@@ -68,32 +66,6 @@ def pairs_of(source: str, n_pairs: int, device: torch.device) -> tuple[LabelPote
     return potential, pixels[first].to(device), pixels[second].to(device)
 
 
-def papers_procedure(potential: LabelPotential, starts: Tensor, ends: Tensor) -> Tensor:
-    """The bend that it finds for each pair, one after the other."""
-    found = []
-    for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        path = torch.tensor([number], device=starts.device)
-        points = straight_paths(start[None], end[None], torch.linspace(0, 1, N_POINTS).to(start))[0]
-        with torch.no_grad():
-            highest = points[potential(points, path.expand(N_POINTS)).argmax()][None]
-        chord = (end - start)[None]
-        bend = highest.clone().requires_grad_(True)
-        optimizer = torch.optim.Adam([bend], lr=0.01)
-        for _ in range(PAPER_STEPS):
-            before = bend.detach().clone()
-            loss = potential(bend, path).sum() + (bend - highest).square().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            with torch.no_grad():
-                bend.copy_((before + along_plane(bend - before, chord)).clamp(0, 1))
-        found.append(bend.detach())
-        with torch.no_grad():
-            for leg in (torch.cat([start[None], bend]), torch.cat([bend, end[None]])):
-                potential(sample_path(leg[None], N_POINTS)[0][0], path.expand(N_POINTS))
-    return torch.cat(found)
-
-
 @torch.no_grad()
 def barriers_of(potential: LabelPotential, nodes: Tensor) -> Tensor:
     """Barriers at 250 points a leg of a path with one bend, whatever the path."""
@@ -129,7 +101,7 @@ def run(source: str, n_paths: int, n_alone: int, n_paper: int, device: torch.dev
         return torch.cat([searched(slice(number, number + 1)) for number in range(n_alone)])
 
     def paper() -> Tensor:
-        bends = papers_procedure(potential, starts[:n_paper], ends[:n_paper])
+        bends = papers_procedure(potential, starts[:n_paper], ends[:n_paper]).bends
         return torch.stack([starts[:n_paper], bends, ends[:n_paper]], 1)
 
     searched(slice(0, 8))  # the first passes of a process are slower

@@ -23,7 +23,19 @@ from statistics import median
 from typing import Any
 
 import torch
-from http_load import BROKEN, NOBODY, Connection, Reply, Target, closed_loop, open_loop, quantile, request_bytes
+from http_load import (
+    BROKEN,
+    NOBODY,
+    Connection,
+    Reply,
+    Target,
+    closed_loop,
+    evenly,
+    open_loop,
+    quantile,
+    request_bytes,
+    watched,
+)
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -72,18 +84,6 @@ async def lone_seconds(target: Target, opened: OpenedDetector, images: torch.Ten
     return inside, outside
 
 
-async def probed(target: Target, work: Any) -> tuple[list[Reply], list[float]]:
-    """Do the work, and meanwhile ask ten times a second whether the server lives."""
-    task, times, connection = asyncio.create_task(work), [], Connection(target)
-    while not task.done():
-        begun = time.perf_counter()
-        status = await connection.ask(HEALTH)
-        times.append(time.perf_counter() - begun if status == 200 else float("inf"))
-        await asyncio.sleep(0.1)
-    await connection.close()
-    return task.result(), times
-
-
 def throughput(server: Server, opened: OpenedDetector, images: torch.Tensor, arguments: Any) -> dict[str, Any]:
     """Both ways in turn, so that a machine that slows down slows both."""
     pixels, requests = to_pixels(images), png_requests(images)
@@ -116,10 +116,9 @@ def latency(server: Server, opened: OpenedDetector, images: torch.Tensor) -> dic
 
 def overload(server: Server, capacity: float, images: torch.Tensor, factor: float, seconds: float) -> dict[str, Any]:
     """Open-loop load at some multiple of the capacity measured before."""
-    work = open_loop(server.target, png_requests(images), per_second=factor * capacity, seconds=seconds)
-    begun = time.perf_counter()
-    replies, probes = asyncio.run(probed(server.target, work))
-    elapsed = time.perf_counter() - begun
+    work = open_loop(server.target, png_requests(images), moments=evenly(per_second=factor * capacity, seconds=seconds))
+    replies, watch = asyncio.run(watched(server.target, HEALTH, work))
+    elapsed, probes = watch.seconds, watch.liveness
     accepted = [reply.seconds for reply in replies if reply.status == 200]
     refused = [reply.seconds for reply in replies if reply.status == 429]
     return {
@@ -142,7 +141,7 @@ def stop_under_load(server: Server, capacity: float, images: torch.Tensor) -> di
 
     async def run() -> list[Reply]:
         work = asyncio.create_task(
-            open_loop(server.target, png_requests(images), per_second=0.8 * capacity, seconds=6.0)
+            open_loop(server.target, png_requests(images), moments=evenly(per_second=0.8 * capacity, seconds=6.0))
         )
         await asyncio.sleep(3.0)
         os.kill(server.process.pid, signal.SIGTERM)
