@@ -1,5 +1,7 @@
 """Manifests are held against the schemas of Kubernetes, what KubeRay's types demand, and the real command line."""
 
+import json
+import re
 import shlex
 import tomllib
 from pathlib import Path
@@ -9,7 +11,7 @@ import kubernetes_validate
 import pytest
 import typer
 import yaml
-from packaging.specifiers import SpecifierSet
+from packaging.requirements import Requirement
 
 from service.cli import app
 
@@ -109,7 +111,9 @@ def test_the_ray_version_is_one_that_the_extra_allows() -> None:
     project = tomllib.loads((FOLDER.parent.parent / "pyproject.toml").read_text())["project"]
     (needed,) = project["optional-dependencies"]["ray"]
     version = documents("audit-rayjob.yaml")["RayJob"]["spec"]["rayClusterSpec"]["rayVersion"]
-    assert version in SpecifierSet(needed.removeprefix("ray"))
+    assert version in Requirement(needed).specifier
+    # KubeRay goes by it for what the image's own Ray can do.
+    assert f"\nray=={version} " in (FOLDER.parent / "locks" / "cuda.txt").read_text()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -164,3 +168,28 @@ def test_metrics_are_all_that_others_can_reach() -> None:
         rule for rule in kinds["NetworkPolicy"]["spec"]["ingress"] if rule["from"] == [{"namespaceSelector": {}}]
     ]
     assert rule["ports"] == [{"port": options["metrics_port"]}]
+
+
+def test_pods_are_what_the_image_is_made_for() -> None:
+    dockerfile = (FOLDER.parent.parent / "Dockerfile").read_text()
+    # The last stage alone is the image.
+    stage = dockerfile[dockerfile.rindex("\nFROM ") :]
+    (user, group) = re.findall(r"^USER (\d+):(\d+)$", stage, re.MULTILINE)[0]
+    (entry,) = re.findall(r"^ENTRYPOINT (.+)$", stage, re.MULTILINE)
+    for file in FILES:
+        for pod in pods(file.name):
+            security = pod["securityContext"]
+            assert (security["runAsUser"], security["runAsGroup"]) == (int(user), int(group))
+    (container,) = pods("audit-job.yaml")[0]["containers"]
+    assert container["command"] == json.loads(entry)
+    version = tomllib.loads((FOLDER.parent.parent / "pyproject.toml").read_text())["project"]["version"]
+    assert container["image"] == f"registry.example.org/isthmus:{version}"
+
+
+def test_ray_is_asked_for_its_health_without_tools_that_the_image_lacks() -> None:
+    for index, pod in enumerate(pods("audit-rayjob.yaml")):
+        (container,) = pod["containers"]
+        live, ready = (container[name]["httpGet"] for name in ("livenessProbe", "readinessProbe"))
+        assert (live["path"], live["port"]) == ("/api/local_raylet_healthz", 52365)
+        # The head's dashboard knows of the whole cluster, and listens where the kubelet reaches it.
+        assert ready["port"] == (8265 if index == 0 else 52365)
