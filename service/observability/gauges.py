@@ -107,6 +107,19 @@ class DeviceGauges(Collector):
         yield memory
 
 
+class LimitGauges(Collector):
+    """Settings that bound the load: what the figures beside them are to be held against."""
+
+    def __init__(self, limits: Mapping[str, float]) -> None:
+        self._limits = dict(limits)
+
+    def collect(self) -> Iterator[Metric]:
+        limits = GaugeMetricFamily("isthmus_limit", "Settings that bound the load.", labels=("setting",))
+        for setting, value in self._limits.items():
+            limits.add_metric((setting,), value)
+        yield limits
+
+
 class LogGauges(Collector):
     """Lines of the log that were dropped because it was written too slowly."""
 

@@ -73,6 +73,13 @@ class Metrics:
             ("decision", "label"),
             registry=registry,
         )
+        # Few series that are there from the beginning: a class's own series begins with its first verdict.
+        self.decisions = Counter("isthmus_decisions", "Images judged, by decision.", ("decision",), registry=registry)
+        self.flags_expected = Counter(
+            "isthmus_flags_expected",
+            "Flags that clean images would have had: the shares of false alarms asked for, of the images decided.",
+            registry=registry,
+        )
         self.p_value = Histogram(
             "isthmus_p_value",
             "p-values of live traffic; uniform where it is like the calibration images.",

@@ -13,7 +13,7 @@ from torch import Tensor
 from detector.verdict import Decision, Verdict
 from service.observability import audit_log
 from service.observability.drift_monitor import DriftMonitor
-from service.observability.gauges import BundleGauges, DeviceGauges, EngineGauges, Loaded, LogGauges
+from service.observability.gauges import BundleGauges, DeviceGauges, EngineGauges, LimitGauges, Loaded, LogGauges
 from service.observability.live import LiveStatistics
 from service.observability.logs import dropped_lines
 from service.observability.memory import RememberedVerdict, VerdictMemory
@@ -37,6 +37,9 @@ STAGES = frozenset({"queue", "compute"})
 OUTCOMES = frozenset({"judged", "ignored", "failed"})
 
 FAILURES = frozenset({"out_of_memory", "device", "hung"})
+
+LIMITS = ("request_seconds", "queue_images", "requests_at_once")
+"""Settings that are shown beside the load."""
 
 
 class Observability:
@@ -63,6 +66,7 @@ class Observability:
             for name, bundle in bundles.items()
         }
         self._metrics = Metrics(registry or CollectorRegistry())
+        self._begin_at_zero()
         self._engine = EngineGauges()
         self._server: MetricsServer | None = None
         devices = {bundle.detector.classifier.device for bundle in bundles.values()}
@@ -70,10 +74,22 @@ class Observability:
             self._engine,
             BundleGauges(bundles.values(), self._drift),
             DeviceGauges(devices),
+            LimitGauges({name: getattr(settings, name) for name in LIMITS}),
             LogGauges(dropped_lines),
         ):
             self._metrics.registry.register(collector)
         ProcessCollector(registry=self._metrics.registry)
+
+    def _begin_at_zero(self) -> None:
+        """A counter that appears with its first event has never risen, for whoever asks how much it rose."""
+        for decision in Decision:
+            self._metrics.decisions.labels(decision.value)
+        for outcome in OUTCOMES:
+            self._metrics.events.labels(outcome)
+        for stage in STAGES:
+            self._metrics.cancelled.labels(stage)
+        for reason in FAILURES:
+            self._metrics.engine_failures.labels(reason)
 
     def request_done(self, *, route: str, code: int, seconds: float) -> None:
         """A request was answered; `route` is the template of its path, `unmatched` where it has none."""
@@ -136,6 +152,9 @@ class Observability:
     def _count(self, bundle: ServedBundle, verdicts: Sequence[Verdict]) -> None:
         for verdict in verdicts:
             self._metrics.verdicts.labels(verdict.decision.value, bundle.labels[verdict.label]).inc()
+            self._metrics.decisions.labels(verdict.decision.value).inc()
+            if verdict.decision is not Decision.UNDECIDED:
+                self._metrics.flags_expected.inc(verdict.false_positive_rate)
             self._live.judged(verdict.decision)
 
     def _watch_drift(self, bundle: ServedBundle, pairs: Iterable[tuple[Verdict, str]]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service.observability.metrics import MOST_REASONS, MOST_ROUTES, BoundedLabels
-from service.observability.observability import Observability
+from service.observability.observability import FAILURES, STAGES, Observability
 from service.settings import ServeSettings
 
 NAMED = {
@@ -18,6 +18,9 @@ NAMED = {
     "isthmus_rejected": {"reason"},
     "isthmus_cancelled": {"stage"},
     "isthmus_verdicts": {"decision", "label"},
+    "isthmus_decisions": {"decision"},
+    "isthmus_flags_expected": set(),
+    "isthmus_limit": {"setting"},
     "isthmus_p_value": set(),
     "isthmus_drift_alarm": {"bundle"},
     "isthmus_drift_evidence": {"bundle"},
@@ -87,6 +90,10 @@ def test_the_numbers_are_those_that_were_told(busy):
     assert value(busy, "isthmus_verdicts_total", decision="adversarial", label="cat") == 1
     assert value(busy, "isthmus_verdicts_total", decision="clean", label="dog") == 1
     assert value(busy, "isthmus_verdicts_total", decision="undecided", label="cat") == 1
+    assert value(busy, "isthmus_decisions_total", decision="adversarial") == 1
+    # Two were decided, each at 5 %.
+    assert value(busy, "isthmus_flags_expected_total") == pytest.approx(0.1)
+    assert value(busy, "isthmus_limit", setting="request_seconds") == 10
     assert value(busy, "isthmus_p_value_count") == 2
     assert value(busy, "isthmus_p_value_bucket", le="0.02") == 1
     assert value(busy, "isthmus_queue_images") == 3
@@ -99,6 +106,13 @@ def test_the_numbers_are_those_that_were_told(busy):
     assert value(busy, "isthmus_rejected_total", reason="queue") == 1
 
 
+def test_what_may_fail_is_counted_from_0_on_so_that_the_first_failure_is_a_rise(bundle):
+    fresh = Observability(ServeSettings(), {"toy": bundle})
+    assert {value(fresh, "isthmus_engine_failures_total", reason=reason) for reason in FAILURES} == {0}
+    assert value(fresh, "isthmus_events_total", outcome="failed") == 0
+    assert value(fresh, "isthmus_decisions_total", decision="adversarial") == 0
+
+
 def test_labels_are_bounded_whatever_is_told(busy):
     for number in range(1000):
         busy.request_done(route=f"/scan/{number}", code=404, seconds=0.001)
@@ -108,8 +122,8 @@ def test_labels_are_bounded_whatever_is_told(busy):
     found = families(busy)
     assert len(found["isthmus_requests"].samples) <= MOST_ROUTES + 1
     assert len(found["isthmus_rejected"].samples) <= MOST_REASONS + 1
-    assert len(found["isthmus_cancelled"].samples) == 2
-    assert len(found["isthmus_engine_failures"].samples) == 2
+    assert len(found["isthmus_cancelled"].samples) == len(STAGES) + 1
+    assert len(found["isthmus_engine_failures"].samples) == len(FAILURES) + 1
     assert sum(sample.value for sample in found["isthmus_requests"].samples) == 1001
 
 
