@@ -10,6 +10,7 @@ from detector.calibration.adaptive import AdaptiveSettings
 from detector.calibration.black_box import BlackBoxSettings
 from detector.calibration.proxies import ProxySettings
 from detector.calibration.stream import StreamSettings
+from detector.early_exit import EarlyExitSettings
 from detector.presets import Preset, settings_for
 from detector.prototypes.prototype_set import PrototypeKind, PrototypeLabels
 from detector.prototypes.synthesis import VisualisationSettings
@@ -48,6 +49,7 @@ class CalibrationRequest:
         noisy_share: share of the clean images that get harmless noise.
         proxies: families of proxies, by name; the confidence-matched ones if none is named.
         queries: how often the classifier is asked about one black-box proxy at most.
+        early_exit: whether an exit for clear images is tried.
     """
 
     classifier: str
@@ -77,6 +79,7 @@ class CalibrationRequest:
     noisy_share: float | None = None
     proxies: tuple[str, ...] = ()
     queries: int | None = None
+    early_exit: bool = False
     seed: int | None = None
     device: str | None = None
     download: bool = False
@@ -102,6 +105,8 @@ def settings_of(request: CalibrationRequest) -> CalibrationSettings:
         asked["fitting"] = dataclasses.replace(settings.fitting, batches=request.batches)
     if request.escalate is not None:
         asked["escalation"] = EscalationSettings(method=MethodName(request.escalate.value))
+    if request.early_exit:
+        asked["early_exit"] = EarlyExitSettings()
     if request.smoothing:
         asked["smoothings"] = tuple(Smoothing(name) for name in request.smoothing if name is not SmoothingName.NONE)
     if request.auxiliary_paths is not None:
@@ -145,7 +150,11 @@ def _refuse_contradictions_of_proxies(request: CalibrationRequest, source: Proxy
             "leave one or the other out"
         )
     if source is ProxySource.NONE:
-        given = {"--proxy-radius": request.proxy_radius, "--escalate": request.escalate}
+        given = {
+            "--proxy-radius": request.proxy_radius,
+            "--escalate": request.escalate,
+            "--early-exit": request.early_exit or None,
+        }
         options = [option for option, value in given.items() if value is not None]
         if options:
             raise InputError(f"{', '.join(options)} need proxies, and --proxies none makes none; leave one out")

@@ -11,10 +11,12 @@ from typer.core import TyperGroup
 
 from service.commands import (
     audit,
+    bench,
     calibrate,
     compare,
     demo,
     detect,
+    early_exit,
     evaluate,
     explain,
     export,
@@ -97,7 +99,9 @@ def prepare(
 app.command("demo")(demo.run)
 app.command("detect")(detect.run)
 app.command("audit")(audit.run)
+app.command("bench")(bench.run)
 app.command("calibrate")(calibrate.run)
+app.command("early-exit")(early_exit.run)
 app.command("evaluate")(evaluate.run)
 app.command("compare")(compare.run)
 app.command("explain")(explain.run)

@@ -56,6 +56,13 @@ class SearchMethod(enum.StrEnum):
     AUTO_NEB = "auto-neb"
 
 
+class FirstLook(enum.StrEnum):
+    """What a detector's first look may take in besides the image, by its names."""
+
+    AUXILIARY = "auxiliary"
+    SMOOTHED = "smoothed"
+
+
 class SearchedPotential(enum.StrEnum):
     """The detector's potentials, by their names."""
 

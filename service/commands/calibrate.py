@@ -195,6 +195,12 @@ def run(
             show_default=False,
         ),
     ] = None,
+    early_exit: Annotated[
+        bool,
+        typer.Option(
+            "--early-exit", help="Let images that are clear at a first look leave there, if that is found to pay."
+        ),
+    ] = False,
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, help="One seed gives one bundle.", show_default=False)
     ] = None,
@@ -234,6 +240,7 @@ def run(
         noisy_share=noisy_share,
         proxies=tuple(proxies or ()),
         queries=queries,
+        early_exit=early_exit,
         seed=seed,
         device=device,
         download=download,

@@ -26,7 +26,7 @@ def contract_of(request: AuditRequest, bundle: Bundle, source: Source) -> Contra
         ModelError: the device that was asked for is not there.
     """
     record = bundle.record
-    bundle.conformal.require(request.false_positive_rate)
+    bundle.require(request.false_positive_rate)
     device = _device_kind(request)
     return Contract(
         bundle=Path(request.bundle).resolve().name,

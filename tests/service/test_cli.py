@@ -13,9 +13,11 @@ from service.errors import InputError
 
 COMMANDS = [
     "audit",
+    "bench",
     "calibrate",
     "demo",
     "detect",
+    "early-exit",
     "evaluate",
     "compare",
     "explain",

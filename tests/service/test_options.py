@@ -1,6 +1,7 @@
+from detector.early_exit import Look
 from detector.presets import Preset
 from detector.prototypes.prototype_set import PrototypeKind
-from service.options import PresetName, PrototypeName
+from service.options import FirstLook, PresetName, PrototypeName
 
 
 def test_the_presets_offered_are_the_detectors():
@@ -10,3 +11,7 @@ def test_the_presets_offered_are_the_detectors():
 def test_the_prototypes_offered_are_those_that_the_detector_makes_when_asked():
     made = [kind.value for kind in PrototypeKind if kind is not PrototypeKind.LEARNED_FROM_IMAGES]
     assert [name.value for name in PrototypeName] == made
+
+
+def test_the_first_looks_offered_are_the_detectors():
+    assert [name.value for name in FirstLook] == [look.value for look in Look]

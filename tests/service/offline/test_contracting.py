@@ -39,6 +39,11 @@ def test_a_rate_that_the_bundle_cannot_support_is_refused(source) -> None:
         contract_of(request(false_positive_rate=0.001), open_bundle("digits"), source)
 
 
+def test_a_rate_that_would_flag_images_after_a_first_look_is_refused(source) -> None:
+    with pytest.raises(DetectorError, match="whose paths nobody measured"):
+        contract_of(request(false_positive_rate=0.5), open_bundle("cifar10-resnet20-early"), source)
+
+
 def test_workers_are_told_where_things_are_wherever_they_run(source, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("spec.toml").write_text("")

@@ -1,0 +1,5 @@
+"""What an operator can put right."""
+
+
+class UsageError(Exception):
+    """Told in one sentence; exit code 2."""
