@@ -112,6 +112,12 @@ class FirstLook:
         return self.profiler.smoothings if Look.SMOOTHED in self.looks else ()
 
     @property
+    def taken(self) -> tuple[Look, ...]:
+        """Those looks that the full evidence has, and so the first one may."""
+        has = {Look.AUXILIARY: self.profiler.auxiliary is not None, Look.SMOOTHED: bool(self.profiler.smoothings)}
+        return tuple(look for look in self.looks if has[look])
+
+    @property
     def _asks_auxiliary(self) -> bool:
         return Look.AUXILIARY in self.looks and self.profiler.auxiliary is not None
 

@@ -1,6 +1,7 @@
 """Adds an exit for clear images to a finished bundle, from the held-out images that it was calibrated with."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -60,6 +61,7 @@ def run_early_exit(request: EarlyExitRequest, *, json: bool) -> None:
     settings = settings_of(request)
     refuse_unwritable(request.out)
     bundle = open_bundle(request.bundle)
+    _require_looks(bundle, request.looks)
     loaded, auxiliary = open_classifier(bundle, request.choice), open_auxiliary(bundle, request.choice)
     if not loaded.is_differentiable and bundle.record.proxies is ProxySource.GRADIENT:
         raise InputError(
@@ -80,6 +82,21 @@ def run_early_exit(request: EarlyExitRequest, *, json: bool) -> None:
     # A relative name such as "." has no neighbour to be written beside first.
     made.save(request.out.absolute())
     _report(made, request.out, json=json)
+
+
+def _require_looks(bundle: Bundle, looks: Sequence[str]) -> None:
+    """Refuse a look that was asked for by name and that the bundle does not have.
+
+    Raises:
+        InputError: it has none.
+    """
+    has = {Look.AUXILIARY: bundle.record.auxiliary is not None, Look.SMOOTHED: bool(bundle.record.smoothings)}
+    for look in looks:
+        if not has[Look(look)]:
+            raise InputError(
+                f"the bundle {bundle.record.classifier} was calibrated without what --look {look} asks for; leave it "
+                "out, or calibrate with it"
+            )
 
 
 def settings_of(request: EarlyExitRequest) -> EarlyExitSettings:

@@ -20,7 +20,11 @@ def built(sources: Path, out: Path) -> Path:
     """The wheel of a source tree, built into a folder."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(out.absolute())]
     environment = os.environ | {"SOURCE_DATE_EPOCH": TIME}
-    subprocess.run(command, cwd=sources, check=True, capture_output=True, env=environment)
+    done = subprocess.run(command, cwd=sources, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        raise SystemExit(
+            f"the wheel could not be built; is hatchling installed (pip install hatchling)?\n{done.stderr}"
+        )
     (wheel,) = out.glob("*.whl")
     return wheel
 

@@ -75,7 +75,7 @@ def with_early_exit(
         bound = bound_on(making.tried(head, trainee.validation), making.natural(head), settings)
         if bound is None:
             return _left_out(trainee.bundle, {}, "nothing can leave without losing what the full evidence shows")
-        exits = EarlyExit(looks=making.looks.looks, head=head, leave_below=bound)
+        exits = EarlyExit(looks=making.looks.taken, head=head, leave_below=bound)
         trial = making.tried(head, trainee.trial)
         conformal = making.conformal(exits)
         crowded = why_no_room(conformal, trainee.bundle.record.false_positive_rates)

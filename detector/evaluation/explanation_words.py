@@ -6,7 +6,7 @@ import torch
 
 from detector.evaluation.explanation import Explanation
 from detector.layerwise import LayerwiseBarriers
-from detector.verdict import Decision, Verdict
+from detector.verdict import Decision, Outcome, Verdict
 
 LOWEST_BARRIER = 1e-3
 """Barrier in nats below which it is called none; the search's own default."""
@@ -16,6 +16,10 @@ def verdict_in_words(verdict: Verdict, labels: Sequence[str]) -> str:
     """The decision as a sentence, with the label that the classifier names and the one that is suspected."""
     says = f"The classifier names it “{labels[verdict.label]}”"
     match verdict.decision:
+        case Decision.CLEAN if verdict.outcome is Outcome.LEFT_EARLY:
+            return (
+                f"Passed as clean at the first look, without a path; those below were measured for this page. {says}."
+            )
         case Decision.CLEAN:
             return f"Passed as clean. {says}."
         case Decision.UNDECIDED:

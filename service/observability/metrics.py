@@ -80,6 +80,11 @@ class Metrics:
             "Flags that clean images would have had: the shares of false alarms asked for, of the images decided.",
             registry=registry,
         )
+        self.left_early = Counter(
+            "isthmus_left_early",
+            "Images that a first look found clear, so that no path was measured.",
+            registry=registry,
+        )
         self.p_value = Histogram(
             "isthmus_p_value",
             "p-values of live traffic; uniform where it is like the calibration images.",

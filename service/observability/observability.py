@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from torch import Tensor
 
-from detector.verdict import Decision, Verdict
+from detector.verdict import Decision, Outcome, Verdict
 from service.observability import audit_log
 from service.observability.drift_monitor import DriftMonitor
 from service.observability.gauges import BundleGauges, DeviceGauges, EngineGauges, LimitGauges, Loaded, LogGauges
@@ -155,6 +155,8 @@ class Observability:
             self._metrics.decisions.labels(verdict.decision.value).inc()
             if verdict.decision is not Decision.UNDECIDED:
                 self._metrics.flags_expected.inc(verdict.false_positive_rate)
+            if verdict.outcome is Outcome.LEFT_EARLY:
+                self._metrics.left_early.inc()
             self._live.judged(verdict.decision)
 
     def _watch_drift(self, bundle: ServedBundle, pairs: Iterable[tuple[Verdict, str]]) -> None:

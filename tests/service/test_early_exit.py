@@ -30,6 +30,12 @@ def test_a_folder_that_is_no_bundle_is_refused_before_any_work(tmp_path):
         run_early_exit(request(tmp_path, bundle="no such bundle"), json=False)
 
 
+@pytest.mark.parametrize("look", ["auxiliary", "smoothed"])
+def test_a_look_that_the_bundle_does_not_have_is_refused_before_any_work(tmp_path, look):
+    with pytest.raises(InputError, match=f"calibrated without what --look {look} asks for"):
+        run_early_exit(request(tmp_path, looks=(look,)), json=True)
+
+
 def test_other_images_than_those_of_the_calibration_are_refused(tmp_path):
     with pytest.raises(ImageError, match="give the held-out images of its calibration"):
         run_early_exit(request(tmp_path, held_out="digits:train"), json=False)
