@@ -49,7 +49,7 @@ def write_report(
         ("clean images", str(len(experiment.clean))),
         ("prototypes of each label", f"{len(record.prototype_kinds)} {', '.join(sorted(set(record.prototype_kinds)))}"),
         ("mixing weights", ", ".join(f"{weight:.2f}" for weight in detector.bundle.mixing.tolist())),
-        ("forward passes an image", f"{detector.bundle.expected_forward_equivalents:.3g}"),
+        ("forward passes a clean image", f"{detector.bundle.expected_forward_equivalents:.3g}"),
     ]
     document = json_format.dumps(as_document(experiment, run), indent=2, allow_nan=False)
     write_whole(out / RESULTS_FILE, (document + "\n").encode())

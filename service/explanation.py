@@ -153,7 +153,7 @@ def _page(explanation: Explanation, path: Path, target_path: str | None, opened:
             ("classifier", record.classifier),
             ("its digest", record.classifier_digest[:12]),
             ("bundle made", record.created),
-            ("forward passes of the verdict", f"{bundle.expected_forward_equivalents:.3g}"),
+            ("forward passes of a clean image's verdict", f"{bundle.expected_forward_equivalents:.3g}"),
             ("false alarms asked for", f"{explanation.verdict.false_positive_rate:.2g}"),
         ),
         footer=(

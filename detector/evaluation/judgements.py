@@ -5,15 +5,17 @@ Every figure comes from verdicts of `Detector.inspect`; thresholds are the calib
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Int64
 from numpy import ndarray
 
 from detector.detector import Detector
 from detector.evaluation.metrics import Estimate, Scores, is_within_binomial, rate_estimate
 from detector.types import Images, ProgressCallback
-from detector.verdict import Verdict
+from detector.verdict import Outcome, Verdict
 
 RATES = (0.01, 0.05)
 """False-positive rates of every table."""
@@ -24,6 +26,7 @@ class Judgement:
     """Verdicts as columns; an undecided image scores +∞ and has p-value 0, since callers treat it as adversarial.
 
     Attributes:
+        barriers: of the lowest path of each image, also of those that left before their paths were measured.
         verdicts: what the columns were made of; empty where they come from something else than a detector.
     """
 
@@ -50,12 +53,23 @@ def judge(detector: Detector, images: Images, progress: ProgressCallback) -> Jud
     return Judgement(
         scores=np.array([math.inf if verdict.score is None else verdict.score for verdict in verdicts]),
         p_values=np.array([0.0 if verdict.p_value is None else verdict.p_value for verdict in verdicts]),
-        barriers=np.array([0.0 if verdict.barrier is None else verdict.barrier for verdict in verdicts]),
+        barriers=_barriers(detector, images, verdicts),
         suspected=np.array(
             [-1 if verdict.suspected_label is None else verdict.suspected_label for verdict in verdicts], dtype=np.int64
         ),
         verdicts=tuple(verdicts),
     )
+
+
+@torch.no_grad()
+def _barriers(detector: Detector, images: Images, verdicts: Sequence[Verdict]) -> Scores:
+    found = np.array([0.0 if verdict.barrier is None else verdict.barrier for verdict in verdicts])
+    left = torch.tensor([row for row, verdict in enumerate(verdicts) if verdict.outcome is Outcome.LEFT_EARLY])
+    for rows in torch.split(left.long(), detector.images_per_step):
+        if len(rows):
+            pixels = images[rows].to(device=detector.classifier.device, dtype=torch.float32)
+            found[rows.numpy()] = detector.judge.ruling(detector.straight_paths.complete(pixels)).barriers.cpu().numpy()
+    return found
 
 
 def false_positives(judgement: Judgement) -> tuple[FalsePositives, ...]:

@@ -41,7 +41,7 @@ def attack_table(figures: DetectorFigures) -> Table:
             "true label found",
         ),
         rows=tuple(_attack_row(name, row) for name, row in figures.attacks.items()),
-        note=f"{figures.forward_equivalents:.3g} forward passes an image. Thresholds are the calibrated ones. "
+        note=f"{figures.forward_equivalents:.3g} forward passes a clean image. Thresholds are the calibrated ones. "
         "The barrier alone is the AUROC of this bundle's cross-entropy barrier, uncalibrated. "
         f"The true label is looked for among flagged images.{_note_on_few(figures)}",
     )

@@ -34,6 +34,6 @@ export function factsOf(bundle) {
     bundle.classifier && bundle.classifier !== bundle.name ? bundle.classifier : null,
     isNumber(height) && isNumber(width) ? `${width} × ${height} ${channels === 1 ? "grey" : "pixels"}` : null,
     bundle.labels.length ? `${count(bundle.labels.length)} labels` : null,
-    isNumber(bundle.passes) ? `${number(bundle.passes, 2)} forward passes an image` : null,
+    isNumber(bundle.passes) ? `${number(bundle.passes, 2)} forward passes a clean image` : null,
   ].filter(Boolean).join(" · ");
 }

@@ -2,12 +2,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from detector.bundle import Bundle
 from detector.detector import Detector
 from detector.evaluation.judgements import RATES, Judgement, false_positives, judge
 from detector.types import LabelledImages, no_progress, to_pixels
+from detector.verdict import Outcome
 
 
 def _judgement(p_values: list[float]) -> Judgement:
@@ -50,3 +52,13 @@ def test_an_undecided_image_counts_as_flagged(
 
 def test_no_image_is_judged_without_complaint(bundle: Bundle, corners: Any) -> None:
     assert len(judge(Detector(corners, bundle), torch.zeros(0, 1, 4, 4), no_progress).scores) == 0
+
+
+def test_barriers_of_images_that_left_early_are_measured_all_the_same(
+    leaving: Bundle, bundle: Bundle, rippled: Any, corner_images: Callable[..., LabelledImages]
+) -> None:
+    images = to_pixels(corner_images(40, seed=9).images)
+    early, full = (judge(Detector(rippled, one), images, no_progress) for one in (leaving, bundle))
+    assert any(verdict.outcome is Outcome.LEFT_EARLY for verdict in early.verdicts)
+    assert early.barriers == pytest.approx(full.barriers, abs=1e-6)
+    assert any(full.barriers[row] > 0 for row, verdict in enumerate(early.verdicts) if verdict.barrier is None)
