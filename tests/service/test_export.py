@@ -145,7 +145,7 @@ def test_people_are_told_in_words(instead, tmp_path):
 
 
 def test_a_graph_that_says_something_else_is_not_written(instead, tmp_path):
-    bias = next(tensor for tensor in instead.graph.initializer if tensor.name.endswith("head.layers.3.bias"))
+    bias = next(tensor for tensor in instead.graph.initializer if tensor.name.endswith("heads.0.layers.3.bias"))
     bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 0.01, bias.name))
     done = run("--out", str(tmp_path / "a.onnx"), "--json")
     assert done.exit_code == 2

@@ -81,7 +81,7 @@ def test_a_server_is_told_by_its_setting(nothing_is_exported, caplog):
 
 def spoiled(content):
     model = onnx.load_from_string(content)
-    bias = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("head.layers.3.bias"))
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("heads.0.layers.3.bias"))
     bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) + 1, bias.name))
     return model
 
