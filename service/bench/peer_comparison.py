@@ -26,7 +26,7 @@ from service.bench.steps import images_for
 from service.bench.timing import Timing, alternate, lasting, median_ratio
 from service.imagesets import load_image_set
 
-N_CLEAN, N_ATTACKED = 400, 150
+N_CLEAN, N_ATTACKED = 200, 100
 """Images that AUROC is measured on, and of these, those that each attack is tried on."""
 
 MOST_TIMED = 128
