@@ -4,8 +4,9 @@ import dataclasses
 import fcntl
 import hashlib
 import json
+import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import hypothesis
@@ -39,6 +40,16 @@ LINEAR_WEIGHTS = (3.0, -4.0, 0.0, 12.0)
 """Of length 13."""
 
 QUADRANTS = ((slice(0, 2), slice(0, 2)), (slice(0, 2), slice(2, 4)), (slice(2, 4), slice(0, 2)), (slice(2, 4),) * 2)
+
+
+@pytest.fixture(autouse=True)
+def quiet_log() -> Iterator[None]:
+    """A command run in this process shows the service's log from then on: every later record would be printed and kept."""
+    logger = logging.getLogger("service")
+    before = logger.handlers, logger.level
+    yield
+    logger.handlers, level = before
+    logger.setLevel(level)
 
 
 @dataclasses.dataclass(frozen=True)
