@@ -83,6 +83,11 @@ class Bundle:
         parts = {name: getattr(self, name) for name in inspect.signature(Bundle).parameters}
         return Bundle(**(parts | changes))
 
+    def noted(self, found: Mapping[str, float], **changes: Any) -> "Bundle":
+        """The same bundle with more figures in its record, and other fields of the record changed."""
+        measured = changes.pop("measured", self.record.measured) | found
+        return self.replaced(record=self.record.model_copy(update={"measured": measured, **changes}))
+
     @property
     def used_digests(self) -> frozenset[bytes]:
         """The same as `used_images`, to look images up in, as `calibration.splits.image_digests` makes them."""

@@ -140,6 +140,12 @@ class BundleRecord(BaseModel):
     proxies: ProxySource = ProxySource.GRADIENT
     notes: tuple[str, ...] = ()
 
+    @property
+    def possible_looks(self) -> tuple[Look, ...]:
+        """What a first look may take in besides the image: no more than the full evidence does."""
+        has = {Look.AUXILIARY: self.auxiliary is not None, Look.SMOOTHED: bool(self.smoothings)}
+        return tuple(look for look in Look if has[look])
+
 
 def is_bundle(folder: Path) -> bool:
     """Whether a folder claims to be a bundle."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from detector.early_exit import Look
 from detector.paths import fans
-from detector.profiles import PathEvidence, PathProfiler, _Start
+from detector.profiles import PathEvidence, PathProfiler, Start
 from detector.smoothing import Smoothing
 from detector.types import BundleError, Images, Prototypes, chosen_pixels
 
@@ -25,7 +25,7 @@ class Glance:
     """
 
     features: Float[Tensor, "image feature"]
-    start: _Start
+    start: Start
     smoothed: Float[Tensor, "image smoothed_feature"]
     auxiliary: Float[Tensor, "image auxiliary_feature"]
 
@@ -64,11 +64,11 @@ class FirstLook:
         """The first stage, for the labels that the classifier gives the images."""
         profiler = self.profiler
         outputs = profiler.outputs(images)
-        start = profiler._start(outputs, outputs.logits.argmax(1))
+        start = profiler.start(outputs, outputs.logits.argmax(1))
         nowhere = images.new_zeros(len(images), 0, 0, *images.shape[1:])
-        at_image = profiler._along(start, nowhere)
+        at_image = profiler.along(start, nowhere)
         nothing = at_image.features[:, :0]
-        smoothed = torch.cat([nothing, *(profiler._at_smoothed(images, at_image, one) for one in self._smoothings)], 1)
+        smoothed = torch.cat([nothing, *(profiler.at_smoothed(images, at_image, one) for one in self._smoothings)], 1)
         auxiliary = nothing
         if self._asks_auxiliary and profiler.auxiliary is not None:
             auxiliary = profiler.auxiliary.features(images, at_image.labels, nowhere)
@@ -85,10 +85,10 @@ class FirstLook:
         """The second stage: the full evidence of images whose first look has been taken."""
         profiler, labels = self.profiler, glance.start.labels
         waypoints = fans(images, chosen_pixels(prototypes, labels), mixing)
-        along = profiler._along(glance.start, waypoints)
+        along = profiler.along(glance.start, waypoints)
         columns = [along.features, glance.smoothed]
         if Look.SMOOTHED not in self.looks:
-            columns += [profiler._at_smoothed(images, along, one) for one in profiler.smoothings]
+            columns += [profiler.at_smoothed(images, along, one) for one in profiler.smoothings]
         columns.append(glance.auxiliary)
         if not self._asks_auxiliary and profiler.auxiliary is not None:
             columns.append(profiler.auxiliary.features(images, labels, waypoints))
@@ -110,12 +110,6 @@ class FirstLook:
     @property
     def _smoothings(self) -> tuple[Smoothing, ...]:
         return self.profiler.smoothings if Look.SMOOTHED in self.looks else ()
-
-    @property
-    def taken(self) -> tuple[Look, ...]:
-        """Those looks that the full evidence has, and so the first one may."""
-        has = {Look.AUXILIARY: self.profiler.auxiliary is not None, Look.SMOOTHED: bool(self.profiler.smoothings)}
-        return tuple(look for look in self.looks if has[look])
 
     @property
     def _asks_auxiliary(self) -> bool:

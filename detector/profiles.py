@@ -59,7 +59,7 @@ class _Look:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Start:
+class Start:
     """What the images themselves show, before any path."""
 
     logits: Float[Tensor, "image label"]
@@ -121,7 +121,7 @@ class PathProfiler:
         self, images: Images, outputs: Outputs, labels: Labels, prototypes: Tensor, mixing: Tensor
     ) -> PathEvidence:
         paths = fans(images, chosen_pixels(prototypes, labels), mixing)
-        return self._completed(self._along(self._start(outputs, labels), paths), images, paths)
+        return self._completed(self.along(self.start(outputs, labels), paths), images, paths)
 
     def measure_paths(
         self, images: Images, waypoints: Float[Tensor, "image prototype waypoint channel height width"]
@@ -131,28 +131,31 @@ class PathProfiler:
         The labels are those that the classifier gives to the images.
         """
         outputs = self.outputs(images)
-        start = self._start(outputs, outputs.logits.argmax(1))
-        return self._completed(self._along(start, waypoints), images, waypoints)
+        start = self.start(outputs, outputs.logits.argmax(1))
+        return self._completed(self.along(start, waypoints), images, waypoints)
 
     def _completed(self, evidence: PathEvidence, images: Images, waypoints: Tensor) -> PathEvidence:
         """The evidence, with what smoothed versions show and the auxiliary makes of the same label."""
         columns = [evidence.features]
-        columns += [self._at_smoothed(images, evidence, smoothing) for smoothing in self.smoothings]
+        columns += [self.at_smoothed(images, evidence, smoothing) for smoothing in self.smoothings]
         if self.auxiliary is not None:
             columns.append(self.auxiliary.features(images, evidence.labels, waypoints))
         return dataclasses.replace(evidence, features=torch.cat(columns, 1))
 
-    def _at_smoothed(self, images: Images, evidence: PathEvidence, smoothing: Smoothing) -> Tensor:
+    def at_smoothed(self, images: Images, evidence: PathEvidence, smoothing: Smoothing) -> Tensor:
+        """What one smoothed version of the images shows, shape (image, smoothed_feature)."""
         outputs, labels = self.outputs(smoothed(images, smoothing)), evidence.labels
         gains = gains_since(outputs.logits, evidence.logits, labels)
         return torch.cat([self._look(outputs, labels).features, largest_other(gains, labels)], 1)
 
-    def _start(self, outputs: Outputs, labels: Labels) -> _Start:
-        return _Start(logits=outputs.logits, labels=labels, look=self._look(outputs, labels))
+    def start(self, outputs: Outputs, labels: Labels) -> Start:
+        """What paths are measured from, had the classifier named these labels."""
+        return Start(logits=outputs.logits, labels=labels, look=self._look(outputs, labels))
 
-    def _along(
-        self, start: _Start, waypoints: Float[Tensor, "image prototype waypoint channel height width"]
+    def along(
+        self, start: Start, waypoints: Float[Tensor, "image prototype waypoint channel height width"]
     ) -> PathEvidence:
+        """The evidence of the images and their paths, without what `_completed` adds; there may be no paths."""
         shape = n_images, n_prototypes, n_waypoints = waypoints.shape[:3]
         n_points = n_prototypes * n_waypoints
         logits, labels, at_image = start.logits, start.labels, start.look.distances
@@ -240,5 +243,5 @@ class Auxiliary:
 
         Costs `1 + n_prototypes × waypoint` forward passes of the auxiliary.
         """
-        start = self.profiler._start(self.profiler.outputs(images), labels)
-        return self.profiler._along(start, waypoints[:, : self.n_prototypes]).features
+        start = self.profiler.start(self.profiler.outputs(images), labels)
+        return self.profiler.along(start, waypoints[:, : self.n_prototypes]).features

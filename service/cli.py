@@ -3,6 +3,7 @@
 Importing this module and asking for help leave torch alone; each command imports what it needs when it runs.
 """
 
+import importlib.metadata
 import os
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ from service.commands import (
     train,
     view,
 )
-from service.console import describe_os_error, show_notices, write_error
+from service.console import describe_os_error, results, show_notices, write_error
 from service.errors import InputError
 
 EXIT_BAD_INPUT = 2
@@ -76,6 +77,12 @@ app = typer.Typer(
 )
 
 
+def _say_version(is_asked: bool) -> None:
+    if is_asked:
+        results.print(f"isthmus {importlib.metadata.version('isthmus')}", highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
 def prepare(
     threads: Annotated[
@@ -88,6 +95,10 @@ def prepare(
             show_default=False,
         ),
     ] = None,
+    _: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_say_version, help="Say the version and leave."),
+    ] = False,
 ) -> None:
     """Set what holds for every command."""
     show_notices()

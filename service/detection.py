@@ -8,7 +8,7 @@ from rich.text import Text
 from torch import Tensor
 
 from detector.types import ProgressCallback, to_pixels
-from detector.verdict import Decision
+from detector.verdict import Decision, Outcome
 from service.bundles import ClassifierChoice, OpenedDetector, open_detector
 from service.console import printable, results, write_json
 from service.errors import InputError
@@ -98,6 +98,8 @@ def in_words(record: Record) -> Text:
     for name, unit in (("score", ""), ("p_value", ""), ("barrier", " nats")):
         if record[name] is not None:
             line.append(f"  {name.replace('_', '-')} {record[name]:.3g}{unit}", style="dim")
+    if record["outcome"] == Outcome.LEFT_EARLY.name.lower():
+        line.append("  left early", style="dim")
     if record["error"] is not None:
         line.append(f"  {printable(record['error'])}", style="yellow")
     return line

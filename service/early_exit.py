@@ -4,20 +4,17 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
-
 from detector.bundle import Bundle
-from detector.bundle_record import BundleRecord, ProxySource
+from detector.bundle_record import ProxySource
 from detector.calibration.early_exit import ExitTrainee, with_early_exit
 from detector.calibration.extending import halves
-from detector.calibration.fitting import FittingSettings
+from detector.calibration.recorded_settings import fitting_settings, stream_settings
 from detector.calibration.splits import without_validation
 from detector.calibration.stream import correctly_classified
 from detector.early_exit import EarlyExitSettings, Look
-from detector.evaluation.baselines.material import stream_settings
 from detector.evaluation.recovered_splits import recover_splits
 from detector.passes import waypoints_per_pass
-from detector.types import BundleError, Classifier, LabelledImages, ProgressCallback
+from detector.types import Classifier, LabelledImages, ProgressCallback
 from service.bundle_info import summarise
 from service.bundles import ClassifierChoice, digest_of, open_auxiliary, open_bundle, open_classifier
 from service.calibration import refuse_unwritable
@@ -90,9 +87,8 @@ def _require_looks(bundle: Bundle, looks: Sequence[str]) -> None:
     Raises:
         InputError: it has none.
     """
-    has = {Look.AUXILIARY: bundle.record.auxiliary is not None, Look.SMOOTHED: bool(bundle.record.smoothings)}
     for look in looks:
-        if not has[Look(look)]:
+        if look not in bundle.record.possible_looks:
             raise InputError(
                 f"the bundle {bundle.record.classifier} was calibrated without what --look {look} asks for; leave it "
                 "out, or calibrate with it"
@@ -135,21 +131,6 @@ def trainee_of(
         stream=stream_settings(bundle.record),
         progress=progress,
     )
-
-
-def fitting_settings(record: BundleRecord) -> FittingSettings:
-    """How the bundle's own head was fitted.
-
-    Raises:
-        BundleError: another version wrote settings that this one does not know.
-    """
-    try:
-        return TypeAdapter(FittingSettings).validate_python(record.settings["fitting"])
-    except (KeyError, ValidationError) as error:
-        raise BundleError(
-            "the bundle does not say how its head was fitted in a way that this version understands; calibrate again "
-            "with --early-exit"
-        ) from error
 
 
 def _report(bundle: Bundle, out: Path, *, json: bool) -> None:

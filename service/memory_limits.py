@@ -16,14 +16,13 @@ from detector.detector import Detector
 from detector.inspection import Inspection
 from service.engine.step_failures import FailureKind, failure_of, release_device_memory
 from service.errors import InputError
+from service.system_files import ROOT, bytes_of_this_process, read_lines, whole_number, whole_numbers
 
 SHARE = 0.9
 """Of what is free that a step may take; the rest is left to what else happens meanwhile."""
 
 TRIED_IMAGES = 16
 """Of the larger trial at least, if so many are asked for: fewer large images hide in memory that was held before."""
-
-ROOT = Path("/")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +75,7 @@ def available_memory(device: torch.device, root: Path = ROOT) -> AvailableMemory
 
 
 def _of_machine(root: Path) -> Iterator[AvailableMemory]:
-    kilobytes = _fields(root / "proc/meminfo").get("MemAvailable")
+    kilobytes = whole_numbers(root / "proc/meminfo").get("MemAvailable")
     if kilobytes is not None:
         yield AvailableMemory(n_bytes=1024 * kilobytes, where="on this machine")
 
@@ -87,10 +86,10 @@ def _of_groups(root: Path) -> Iterator[AvailableMemory]:
     for base, path, (limit_file, usage_file, cache_field) in _groups(root):
         # In a container the path may be the host's, and the group's files lie at the top.
         for folder in (base / path, *(base / path).parents):
-            limit, usage = _number(folder / limit_file), _number(folder / usage_file)
+            limit, usage = whole_number(folder / limit_file), whole_number(folder / usage_file)
             if limit is not None and usage is not None:
                 # What was only kept to be read again is given up when memory is needed.
-                reclaimable = _fields(folder / "memory.stat").get(cache_field, 0)
+                reclaimable = whole_numbers(folder / "memory.stat").get(cache_field, 0)
                 yield AvailableMemory(n_bytes=max(0, limit - max(0, usage - reclaimable)), where=where)
             if folder == base:
                 break
@@ -98,32 +97,13 @@ def _of_groups(root: Path) -> Iterator[AvailableMemory]:
 
 def _groups(root: Path) -> Iterator[tuple[Path, str, tuple[str, str, str]]]:
     top = root / "sys/fs/cgroup"
-    for line in _lines(root / "proc/self/cgroup"):
+    for line in read_lines(root / "proc/self/cgroup"):
         _, controllers, path = line.split(":", 2)
         if controllers == "":
             yield top, path.strip("/"), ("memory.max", "memory.current", "inactive_file")
         elif "memory" in controllers.split(","):
             names = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
             yield top / "memory", path.strip("/"), names
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-
-
-def _fields(path: Path) -> dict[str, int]:
-    """The lines that are a name and a whole number, and perhaps a unit."""
-    parts = (line.replace(":", " ").split() for line in _lines(path))
-    return {part[0]: int(part[1]) for part in parts if len(part) > 1 and part[1].isdecimal()}
-
-
-def _number(path: Path) -> int | None:
-    """None where there is no limit, or no such file."""
-    text = "".join(_lines(path)).strip()
-    return int(text) if text.isdecimal() else None
 
 
 def require_batch_memory(detector: Detector, n_images: int, option: str) -> None:
@@ -213,7 +193,7 @@ def _judge_noise(detector: Detector, n_images: int) -> None:
 
 
 def _resident(field: str) -> int:
-    return 1024 * _fields(ROOT / "proc/self/status").get(field, 0)
+    return bytes_of_this_process(field) or 0
 
 
 def _forget_peak(device: torch.device) -> None:

@@ -44,7 +44,7 @@ QUADRANTS = ((slice(0, 2), slice(0, 2)), (slice(0, 2), slice(2, 4)), (slice(2, 4
 
 @pytest.fixture(autouse=True)
 def quiet_log() -> Iterator[None]:
-    """A command run in this process shows the service's log from then on: every later record would be printed and kept."""
+    """A command run in this process shows the service's log from then on: later records would be printed, and kept."""
     logger = logging.getLogger("service")
     before = logger.handlers, logger.level
     yield

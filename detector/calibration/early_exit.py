@@ -1,7 +1,6 @@
 """Fits a first look on fresh batches, bounds what may leave by it, and keeps it only if verdicts become cheaper."""
 
 import dataclasses
-from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -75,7 +74,7 @@ def with_early_exit(
         bound = bound_on(making.tried(head, trainee.validation), making.natural(head), settings)
         if bound is None:
             return _left_out(trainee.bundle, {}, "nothing can leave without losing what the full evidence shows")
-        exits = EarlyExit(looks=making.looks.taken, head=head, leave_below=bound)
+        exits = EarlyExit(looks=making.looks.looks, head=head, leave_below=bound)
         trial = making.tried(head, trainee.trial)
         conformal = making.conformal(exits)
         crowded = why_no_room(conformal, trainee.bundle.record.false_positive_rates)
@@ -89,7 +88,7 @@ def with_early_exit(
     proxies = exits.combined(trial.first, trial.full)[trial.is_proxy > 0]
     for rate in trainee.bundle.record.false_positive_rates:
         found[f"proxies_flagged_at_{rate}"] = float((conformal.p_values(proxies) <= rate).double().mean())
-    return _noted(trainee.bundle, found, early_exit=record, schema_version=SCHEMA_VERSION).replaced(
+    return trainee.bundle.noted(found, early_exit=record, schema_version=SCHEMA_VERSION).replaced(
         early_exit=dataclasses.replace(exits, head=head.cpu()), conformal=conformal
     )
 
@@ -105,7 +104,8 @@ class _Making:
         self.fitting = fitting
         self.chunk = waypoints_per_pass(trainee.classifier.input_shape)
         self.straight = StraightPaths.of(trainee.bundle, trainee.classifier, trainee.auxiliary)
-        self.looks = FirstLook(profiler=self.straight.profiler, looks=settings.looks)
+        looks = tuple(look for look in settings.looks if look in trainee.bundle.record.possible_looks)
+        self.looks = FirstLook(profiler=self.straight.profiler, looks=looks)
         self.n_unseen = max(2, round(settings.batches * fitting.validation_share))
         self.n_learned = max(2, settings.batches - 2 * self.n_unseen)
         available = trainee.bundle.prototypes.available.to(trainee.classifier.device)
@@ -189,9 +189,4 @@ def _figures(record: EarlyExitRecord) -> dict[str, float]:
 def _left_out(bundle: Bundle, found: dict[str, float], reason: str) -> Bundle:
     """As it was, with what was found; a finished bundle that had an early exit keeps it."""
     sentence = f"An early exit was tried and left out: {reason}."
-    return _noted(bundle, found | {"early_exit_kept": 0.0}, notes=(*bundle.record.notes, sentence))
-
-
-def _noted(bundle: Bundle, found: dict[str, float], **changes: Any) -> Bundle:
-    measured = bundle.record.measured | found
-    return bundle.replaced(record=bundle.record.model_copy(update={"measured": measured, **changes}))
+    return bundle.noted(found | {"early_exit_kept": 0.0}, notes=(*bundle.record.notes, sentence))

@@ -57,7 +57,7 @@ def with_second_opinion(trainee: Trainee, settings: EscalationSettings, fitting:
     trial = _fitted(trainee, judge, fitting)
     bundle = trainee.bundle
     if trial is None:
-        return _noted(bundle, {"escalation_kept": 0.0})
+        return bundle.noted({"escalation_kept": 0.0})
     rate = max(bundle.record.false_positive_rates)
     batches = list(itertools.islice(trainee.trial, TRIAL_BATCHES))
     clean, proxies = (
@@ -73,18 +73,13 @@ def with_second_opinion(trainee: Trainee, settings: EscalationSettings, fitting:
         "escalation_forward_equivalents": trial.forward_equivalents,
     }
     if not is_worth_it:
-        return _noted(bundle, found)
+        return bundle.noted(found)
     _, revised = judge.scores(trial.opinion, to_pixels(trainee.clean.images), trainee)
     found[f"proxies_flagged_at_{rate}"] = float(flagged[1].double().mean())
     stale = {name for name in bundle.record.measured if name.startswith("proxies_flagged_at_")} - found.keys()
-    noted = _noted(bundle, found, without=stale)
-    record = noted.record.model_copy(update={"escalation": trial.record(bundle.record.hidden)})
-    return noted.replaced(record=record, second_opinion=trial.opinion, conformal=ConformalScores.of(revised))
-
-
-def _noted(bundle: Bundle, found: dict[str, float], without: set[str] = frozenset()) -> Bundle:  # type: ignore[assignment]
-    measured = {name: value for name, value in bundle.record.measured.items() if name not in without} | found
-    return bundle.replaced(record=bundle.record.model_copy(update={"measured": measured}))
+    kept = {name: value for name, value in bundle.record.measured.items() if name not in stale}
+    noted = bundle.noted(found, measured=kept, escalation=trial.record(bundle.record.hidden))
+    return noted.replaced(second_opinion=trial.opinion, conformal=ConformalScores.of(revised))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

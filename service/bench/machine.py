@@ -9,8 +9,10 @@ from pathlib import Path
 
 import torch
 
+from service.system_files import ROOT, first_value, read_lines, whole_numbers
+
 PACKAGES = ("isthmus", "torch", "torchvision", "numpy", "onnxruntime", "onnxruntime-gpu")
-PROC = Path("/proc")
+PROC = ROOT / "proc"
 BUSY_CORES, BUSY_SHARE = 0.25, 0.1
 """Others that keep more than so many cores busy, and more than this share of all, disturb what is measured."""
 
@@ -36,11 +38,11 @@ class Machine:
 def this_machine(proc: Path = PROC) -> Machine:
     """Look at it now."""
     n_gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    kilobytes = _field(proc / "meminfo", "MemTotal").removesuffix("kB").strip()
+    kibibytes = whole_numbers(proc / "meminfo").get("MemTotal")
     return Machine(
-        cpu=_field(proc / "cpuinfo", "model name") or platform.processor() or platform.machine(),
+        cpu=first_value(proc / "cpuinfo", "model name") or platform.processor() or platform.machine(),
         cores=usable_cores(),
-        memory_bytes=1024 * int(kilobytes) if kilobytes.isdecimal() else None,
+        memory_bytes=None if kibibytes is None else 1024 * kibibytes,
         load_average=os.getloadavg()[0],
         gpus=tuple(torch.cuda.get_device_name(index) for index in range(n_gpus)),
         system=f"{platform.system()} {platform.release()}",
@@ -87,10 +89,7 @@ class OthersMeter:
 
 def busy_seconds(proc: Path = PROC) -> float | None:
     """Seconds that all cores together have worked since the machine started: proc(5), `stat`."""
-    try:
-        first = (proc / "stat").read_text(encoding="utf-8").splitlines()[0].split()
-    except (OSError, IndexError):
-        return None
+    first = next((line.split() for line in read_lines(proc / "stat")), [])
     if first[:1] != ["cpu"] or len(first) < 9:
         return None
     user, nice, system, _, _, interrupts, soft_interrupts, stolen = map(int, first[1:9])
@@ -100,12 +99,3 @@ def busy_seconds(proc: Path = PROC) -> float | None:
 def is_busy(others: float | None, cores: int) -> bool:
     """Whether others kept enough of the machine busy to disturb what was measured."""
     return others is not None and others > max(BUSY_CORES, BUSY_SHARE * cores)
-
-
-def _field(path: Path, name: str) -> str:
-    """The first value of that name in a file of `name : value` lines; empty where there is none."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return ""
-    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == name), "")

@@ -4,14 +4,16 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 
-from detector.types import ProgressCallback
+import torch
+
+from detector.types import Images, ProgressCallback
 from service.bench.contenders import Contender, Opened
 from service.bench.counting import counted_forward_equivalents
 from service.bench.forward_rate import Forward, ForwardRate, forwards_of, roofline_shares
 from service.bench.latency import Latency, latency_of
 from service.bench.memory import Peak, peak_of
 from service.bench.request import BenchRequest
-from service.bench.steps import Work, images_for, work_of
+from service.bench.steps import Work, works_of
 from service.bench.timing import Lasting, Timing, alternate, lasting, median_ratio, spread_of
 from service.options import RuntimeName
 
@@ -78,7 +80,7 @@ def measure_contenders(
     """
     roofs = best_ways(opened, progress)
     acts: dict[str, Lasting] = {}
-    works = {one.contender.name: work_of(one, request.images, request.batch) for one in opened}
+    works = works_of(opened, request.images, request.batch)
     for one in opened:
         name = one.contender.name
         acts[name] = lasting(works[name].run)
@@ -105,7 +107,7 @@ def measure_contenders(
                 passes=found,
                 forward=forward,
                 roofline=roofline_shares(each[name], forward.seconds, found.taken),
-                latency=latency_of(one.detector, images_for(one, request.images, LATENCY_IMAGES)),
+                latency=latency_of(one.detector, spread_over(works[name].images, LATENCY_IMAGES)),
                 peak=_peak(one, request, threads),
             )
         )
@@ -143,6 +145,12 @@ def _rate(way: Forward, seconds: Sequence[float], n_repeats: int) -> ForwardRate
 
 def _bare(name: str, number: int) -> str:
     return f"{name}: bare classifier {number}"
+
+
+def spread_over(images: Images, most: int) -> Images:
+    """So many of the images at most, evenly spread over them; sets often come sorted by label."""
+    n_images = min(most, len(images))
+    return images[torch.arange(n_images) * len(images) // n_images]
 
 
 def passes_of(opened: Opened, work: Work) -> Passes:

@@ -5,14 +5,12 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import torch
 
 from service.bench.contenders import Contender, device_of
 from service.errors import InputError
 
-STATUS = Path("/proc/self/status")
 MOST_SECONDS = 600.0
 
 
@@ -56,15 +54,6 @@ def peak_of(contender: Contender, *, threads: int, source: str | None, batch: in
             "free some memory, give a smaller --batch, or leave memory out with --no-memory"
         )
     return Peak(**json.loads(done.stdout.splitlines()[-1]))
-
-
-def peak_of_this_process() -> int | None:
-    """The most that it ever held, in bytes; None where the system does not say."""
-    try:
-        lines = STATUS.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")), None)
 
 
 def gpu_peak(contender: Contender) -> int | None:

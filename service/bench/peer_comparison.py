@@ -10,7 +10,6 @@ from torch import Generator
 
 from detector.types import Images, LabelledImages, ProgressCallback
 from service.bench.contenders import Opened
-from service.bench.forward_rate import wait_for
 from service.bench.peers import (
     OurDetector,
     Peer,
@@ -125,9 +124,8 @@ class _Scoring:
     images: Images
 
     def __call__(self) -> None:
+        # Scores are on the CPU: nothing of a GPU is left to wait for.
         self.peer.scores(self.images)
-        if torch.cuda.is_available():
-            wait_for(torch.device("cuda"))
 
 
 def noise_material(opened: Opened) -> PeerMaterial:
@@ -147,5 +145,5 @@ def _real(opened: Opened, source: str, progress: ProgressCallback) -> tuple[Peer
     classifier, bundle = opened.classifier, opened.detector.bundle
     data = load_image_set(source, opened.preprocessing, labels=classifier.labels, progress=progress)
     # Before the peers, which take longer: what is wrong with the images is said first.
-    trial = make_trial(classifier, bundle, source, N_CLEAN, N_ATTACKED, progress)
+    trial = make_trial(classifier, bundle, data, N_CLEAN, N_ATTACKED, progress)
     return peer_material(classifier, bundle, data, seed=SEED, progress=progress), trial

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator
@@ -10,6 +10,7 @@ from torch import Generator
 from detector.detector import Detector
 from detector.inspection import Inspection
 from detector.types import Images, to_pixels
+from models.preprocessing import Preprocessing
 from service.bench.contenders import RATE, Opened
 from service.bench.forward_rate import wait_for
 from service.imagesets import load_image_set
@@ -37,21 +38,44 @@ class Work:
     run: Callable[[], None]
 
 
-def work_of(opened: Opened, source: str | None, batch: int | None, limit: int | None = None) -> Work:
+def works_of(opened: Sequence[Opened], source: str | None, batch: int | None) -> dict[str, Work]:
+    """The work of each contender, by its name; an image set is read once for all that take it alike.
+
+    Raises:
+        InputError: the image set cannot be read.
+    """
+    read: dict[tuple[Preprocessing, tuple[str, ...], int], Images] = {}
+    works = {}
+    for one in opened:
+        step, n_images = _extent(one, source, batch)
+        key = one.preprocessing, one.classifier.labels, n_images
+        if key not in read:
+            read[key] = images_for(one, source, n_images)
+        works[one.contender.name] = _work(one, read[key], step, batch)
+    return works
+
+
+def work_of(opened: Opened, source: str | None, batch: int | None) -> Work:
     """Whole steps of images: one of noise, or several of an image set.
 
     Args:
         source: an image set; noise if not given.
         batch: images of one step; the detector's own number if not given.
-        limit: at most so many images, even if that is less than a step.
 
     Raises:
         InputError: the image set cannot be read.
     """
+    return works_of([opened], source, batch)[opened.contender.name]
+
+
+def _extent(opened: Opened, source: str | None, batch: int | None) -> tuple[int, int]:
+    """Images of a step, and of all steps."""
+    step = batch or opened.detector.images_per_step
+    return step, step if source is None else step * math.ceil(FEWEST_REAL_IMAGES / step)
+
+
+def _work(opened: Opened, images: Images, step: int, batch: int | None) -> Work:
     detector = opened.detector
-    step = batch or detector.images_per_step
-    n_images = step if source is None else step * math.ceil(FEWEST_REAL_IMAGES / step)
-    images = images_for(opened, source, min(n_images, limit or n_images))
 
     def run() -> None:
         if batch is None:

@@ -10,9 +10,8 @@ images, of which as many leave as of a user's.
 """
 
 import argparse
+import functools
 import json
-import statistics
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
 from detector.calibration.splits import without_digests
 from detector.detector import Detector
@@ -29,8 +27,9 @@ from detector.evaluation.attacked import SkippedAttack, run_attack
 from detector.evaluation.attacks.suites import specs_named
 from detector.evaluation.metrics import auroc, rate_estimate
 from detector.first_look import FirstLook
-from detector.passes import waypoints_per_pass
+from detector.passes import predicted_labels
 from detector.types import Images, LabelledImages, to_pixels
+from service.bench.timing import alternate, median_ratio
 from service.bundles import ClassifierChoice, open_detector
 from service.imagesets import load_image_set
 from service.progress import progress_bars
@@ -63,26 +62,16 @@ def difference(clean: tuple[np.ndarray, ...], attacked: tuple[np.ndarray, ...], 
 def unseen(data: LabelledImages, detector: Detector) -> tuple[LabelledImages, LabelledImages]:
     """Images that calibration has not seen: those classified correctly, and the others."""
     fresh = without_digests(data, detector.bundle.used_digests)
-    parts = torch.split(to_pixels(fresh.images), waypoints_per_pass(detector.classifier.input_shape))
-    with torch.no_grad():
-        predicted = torch.cat(
-            [detector.classifier(part.to(detector.classifier.device)).logits.argmax(1).cpu() for part in parts]
-        )
-    is_correct = predicted == fresh.labels
+    is_correct = predicted_labels(detector.classifier, to_pixels(fresh.images)) == fresh.labels
     return fresh[is_correct.nonzero()[:, 0]], fresh[(~is_correct).nonzero()[:, 0]]
 
 
-def times(detectors: dict[str, Detector], images: Tensor, rounds: int) -> dict[str, list[float]]:
-    """Images a second of each detector, the rounds alternating."""
-    found: dict[str, list[float]] = {name: [] for name in detectors}
-    for detector in detectors.values():
-        detector.inspect(images[: detector.images_per_step])
-    for _ in range(rounds):
-        for name, detector in detectors.items():
-            start = time.perf_counter()
-            detector.inspect(images)
-            found[name].append(len(images) / (time.perf_counter() - start))
-    return found
+def times(detectors: dict[str, Detector], images: Images, rounds: int, progress: Any) -> dict[str, Any]:
+    """Images a second of each detector in each round, and how many times as fast the early one is."""
+    acts = {name: functools.partial(detector.inspect, images) for name, detector in detectors.items()}
+    seconds = alternate(acts, rounds, progress)
+    rates = {name: [len(images) / one for one in each] for name, each in seconds.items()}
+    return {"images_per_second": rates, "times_as_fast": median_ratio(seconds["full"], seconds["early"])}
 
 
 def expected_cost(detector: Detector, has_left: np.ndarray) -> float:
@@ -95,10 +84,15 @@ def expected_cost(detector: Detector, has_left: np.ndarray) -> float:
     return share * first + (1 - share) * detector.bundle.forward_equivalents
 
 
-def measure(detectors: dict[str, Detector], data: LabelledImages, asked: argparse.Namespace, progress: Any) -> Any:
+def measure(
+    detectors: dict[str, Detector],
+    clean: LabelledImages,
+    wrong: LabelledImages,
+    asked: argparse.Namespace,
+    progress: Any,
+) -> dict[str, Any]:
     """Everything but the times."""
     early = detectors["early"]
-    clean, wrong = unseen(data, early)
     on_clean = {name: judged(detector, to_pixels(clean.images)) for name, detector in detectors.items()}
     left = {"clean": on_clean["early"][1], "misclassified": judged(early, to_pixels(wrong.images))[1]}
     flagged: dict[str, Any] = {}
@@ -180,13 +174,10 @@ def main() -> None:
     detectors = {name: one.detector for name, one in opened.items()}
     with progress_bars() as progress:
         data = load_image_set(asked.images, opened["early"].preprocessing, labels=opened["early"].labels)
-        found = measure(detectors, data, asked, progress)
-    if asked.rounds:
-        clean, _ = unseen(data, detectors["early"])
-        rates = times(detectors, to_pixels(clean.images), asked.rounds)
-        ratios = [early / full for early, full in zip(rates["early"], rates["full"], strict=True)]
-        found["images_per_second"] = rates
-        found["times_as_fast"] = statistics.median(ratios)
+        clean, wrong = unseen(data, detectors["early"])
+        found = measure(detectors, clean, wrong, asked, progress)
+        if asked.rounds:
+            found |= times(detectors, to_pixels(clean.images), asked.rounds, progress)
     show(found)
     if asked.out:
         asked.out.write_text(json.dumps(found, indent=2) + "\n")

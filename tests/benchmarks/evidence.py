@@ -21,13 +21,13 @@ from rich.table import Table
 from torch import Generator, Tensor
 
 from detector.calibration.fitting import Examples, FittingSettings, fit_head
+from detector.calibration.recorded_settings import stream_settings
 from detector.calibration.splits import without_digests, without_validation
 from detector.calibration.stream import correctly_classified, stream
 from detector.conformal import ConformalScores
 from detector.detector import Detector
 from detector.evaluation.attacked import AttackedImages, run_attack
 from detector.evaluation.attacks import BUILTIN
-from detector.evaluation.baselines.material import stream_settings
 from detector.evaluation.metrics import auroc
 from detector.evaluation.recovered_splits import recover_splits
 from detector.passes import waypoints_per_pass

@@ -1,7 +1,8 @@
 """Images a second and peak memory of a detector against the number of labels, at 224×224 pixels.
 
-Each number of labels is measured in a process of its own, on a bundle with one prototype a label whose numbers are
-drawn by lot: what a verdict costs does not depend on them. The classifier is a small convolutional network, untrained.
+Each number of labels is measured in a process of its own, on a bundle of the preset `fast`, one prototype a label,
+whose numbers are drawn by lot: what a verdict costs does not depend on them. The classifier is a small convolutional
+network, untrained.
 
     python tests/benchmarks/large_label_sets.py --labels 10 100 1000
 """
@@ -17,20 +18,16 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Generator, Tensor, nn
+from torch import Generator, nn
 
 from detector.bundle import Bundle
-from detector.bundle_record import SCHEMA_VERSION, BundleRecord
-from detector.calibration.low_rank_fit import fit_low_rank
-from detector.conformal import ConformalScores
 from detector.detector import Detector
-from detector.head import Head
-from detector.potentials import Gaussians, LabelGaussians, blocks_of
-from detector.prototypes import PrototypeKind, PrototypeSet
+from detector.presets import Preset, settings_for
 from models.classifier import Classifier
+from service.bench.made_up import made_up_bundle
+from service.system_files import bytes_of_this_process
 
 SHAPE = (3, 224, 224)
-MIXING = (0.2, 0.4)
 
 
 def classifier_of(n_labels: int) -> Classifier:
@@ -52,58 +49,6 @@ def classifier_of(n_labels: int) -> Classifier:
     )
 
 
-def bundle_of(classifier: Classifier) -> Bundle:
-    """Everything of the right size, and drawn by lot."""
-    random, n_labels = Generator().manual_seed(0), len(classifier.labels)
-    prototypes = torch.randint(0, 256, (n_labels, 1, *SHAPE), generator=random, dtype=torch.uint8)
-    with torch.no_grad():
-        outputs = classifier(torch.rand(2, *SHAPE, generator=random))
-    blocks = blocks_of(outputs.logits, outputs.representations)
-    gaussians = {name: _gaussians(block.shape[1], n_labels, random) for name, block in blocks.items()}
-    n_features = (1 + len(MIXING)) * (2 * len(blocks) + 4) + len(MIXING)
-    record = BundleRecord(
-        schema_version=SCHEMA_VERSION,
-        classifier="synthetic",
-        classifier_digest=classifier.digest(),
-        input_shape=SHAPE,
-        labels=classifier.labels,
-        preprocessing={},
-        prototype_kinds=(PrototypeKind.NOISE,),
-        blocks=tuple(blocks),
-        hidden=(64,),
-        n_features=n_features,
-        false_positive_rates=(0.05,),
-        seed=0,
-        settings={},
-        measured={},
-        data_digest="",
-        versions={},
-        created="",
-        seconds=0.0,
-    )
-    return Bundle(
-        record=record,
-        prototypes=PrototypeSet(
-            images=prototypes, available=torch.ones(n_labels, dtype=torch.bool), kinds=record.prototype_kinds
-        ),
-        mixing=torch.tensor(MIXING),
-        gaussians=gaussians,
-        head=Head(n_features, (64,)).eval(),
-        claim_weights=torch.zeros(2 + 2 * len(blocks)),
-        conformal=ConformalScores.of(torch.randn(100, generator=random)),
-        prototype_profiles=torch.zeros(n_labels, 1),
-        used_images=torch.zeros(0, 8, dtype=torch.uint8),
-    )
-
-
-def _gaussians(dimension: int, n_labels: int, random: Generator) -> Gaussians:
-    if dimension <= 256:
-        means = torch.randn(n_labels, dimension, generator=random)
-        return LabelGaussians(means=means, whitening=torch.eye(dimension)[None])
-    labels: Tensor = torch.arange(n_labels).repeat(2)
-    return fit_low_rank(torch.randn(len(labels), dimension, generator=random), labels, n_labels)
-
-
 def measured(n_labels: int, folder: Path, n_images: int) -> dict[str, float]:
     """Of this process: it must have done nothing else."""
     torch.set_num_threads(1)
@@ -116,13 +61,13 @@ def measured(n_labels: int, folder: Path, n_images: int) -> dict[str, float]:
     started = time.process_time()
     detector.inspect(images)
     seconds = time.process_time() - started
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    peak = bytes_of_this_process("VmHWM")
+    assert peak is not None, "this system does not say what a process has held"
     size = sum(file.stat().st_size for file in folder.iterdir())
     return {
         "labels": n_labels,
         "images_per_second": n_images / seconds,
-        "peak_mb": peak / 1024,
+        "peak_mb": peak / 1e6,
         "bundle_mb": size / 1e6,
     }
 
@@ -141,7 +86,8 @@ def main() -> None:
     for n_labels in arguments.labels:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "bundle"
-            bundle_of(classifier_of(n_labels)).save(folder)
+            made_up = made_up_bundle(classifier_of(n_labels), settings_for(Preset.FAST), Generator().manual_seed(0))
+            made_up.save(folder)
             command = [sys.executable, __file__, "--labels", str(n_labels), "--images", str(arguments.images)]
             done = subprocess.run([*command, "--measure", str(folder)], check=True, capture_output=True, text=True)
         found = json.loads(done.stdout)

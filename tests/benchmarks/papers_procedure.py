@@ -17,7 +17,7 @@ from rich.table import Table
 
 from service.bench.peer_comparison import compared
 from service.bench.peers import OurDetector, make_trial, peer_material
-from service.bench.peers.papers_barrier import PapersProcedure, drawn_ends
+from service.bench.peers.papers_barrier import drawn_ends, papers_optimised
 from service.bundles import ClassifierChoice, open_detector
 from service.imagesets import load_image_set
 from service.progress import progress_bars
@@ -31,12 +31,12 @@ def run(bundle: str, images: str, n_clean: int, n_attacked: int, rounds: int) ->
     detector = opened.detector
     with progress_bars() as progress:
         data = load_image_set(images, opened.preprocessing, labels=opened.labels, progress=progress)
-        trial = make_trial(detector.classifier, detector.bundle, images, n_clean, n_attacked, progress)
+        trial = make_trial(detector.classifier, detector.bundle, data, n_clean, n_attacked, progress)
         material = peer_material(
             detector.classifier, detector.bundle, data, seed=0, progress=progress, n_proxies=N_PROXIES
         )
         ends = drawn_ends(detector.classifier, material.fitting, material.generator)
-        peers = [OurDetector(detector), PapersProcedure(classifier=detector.classifier, ends=ends)]
+        peers = [OurDetector(detector), papers_optimised(detector.classifier, ends)]
         found = compared(peers, trial.clean, trial, rounds, progress)
     return [
         {

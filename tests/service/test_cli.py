@@ -1,3 +1,4 @@
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -56,6 +57,11 @@ def test_help_leaves_torch_alone(arguments):
     done = python(program, *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Usage" in done.stdout
+
+
+def test_the_version_is_that_of_the_package():
+    said = runner.invoke(app, ["--version"])
+    assert (said.exit_code, said.stdout) == (0, f"isthmus {importlib.metadata.version('isthmus')}\n")
 
 
 def test_every_command_is_listed():

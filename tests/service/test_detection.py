@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -142,6 +143,15 @@ def test_people_read_the_decision_the_labels_and_the_figures():
     record = verdict_record("a[b].png", RedIsAdversarial().verdict(255), LABELS)
     line = in_words(record).plain
     assert line == "a[b].png  adversarial  dog, perhaps truly cat  score 1  p-value 0.5  barrier 1.5 nats"
+
+
+def test_people_read_that_an_image_left_early():
+    left = dataclasses.replace(
+        RedIsAdversarial().verdict(0), outcome=Outcome.LEFT_EARLY, score=-2.0, p_value=0.9, barrier=None
+    )
+    assert (
+        in_words(verdict_record("a.png", left, LABELS)).plain == "a.png  clean  cat  score -2  p-value 0.9  left early"
+    )
 
 
 def test_people_read_what_is_wrong_with_a_file(capsys):

@@ -5,10 +5,10 @@ import pytest
 
 from detector.bundle import Bundle
 from detector.early_exit import EarlyExitSettings, Look
-from detector.types import BundleError, ImageError
+from detector.types import ImageError
 from service import early_exit as module
 from service.bundles import SHIPPED_BUNDLES, ClassifierChoice
-from service.early_exit import EarlyExitRequest, fitting_settings, in_words, run_early_exit, settings_of
+from service.early_exit import EarlyExitRequest, in_words, run_early_exit, settings_of
 from service.errors import InputError
 
 
@@ -40,11 +40,6 @@ def test_other_images_than_those_of_the_calibration_are_refused(tmp_path):
     with pytest.raises(ImageError, match="give the held-out images of its calibration"):
         run_early_exit(request(tmp_path, held_out="digits:train"), json=False)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_bundle_that_does_not_say_how_it_was_fitted_is_refused():
-    with pytest.raises(BundleError, match="calibrate again with --early-exit"):
-        fitting_settings(SimpleNamespace(settings={}))
 
 
 def test_a_bundle_without_an_early_exit_has_nothing_to_say_about_it():

@@ -5,23 +5,15 @@ import itertools
 
 import torch
 from jaxtyping import Float64
-from pydantic import TypeAdapter, ValidationError
 from torch import Generator, Tensor
 
 from detector.bundle_record import BundleRecord
-from detector.calibration.stream import Batch, StreamSettings, correctly_classified, stream
+from detector.calibration.recorded_settings import stream_settings
+from detector.calibration.stream import Batch, correctly_classified, stream
 from detector.evaluation.baselines.layers import Layers, layers_of_all, penultimate
 from detector.evaluation.recovered_splits import RecoveredSplits
 from detector.passes import waypoints_per_pass
-from detector.types import (
-    BundleError,
-    CalibrationError,
-    Classifier,
-    LabelledImages,
-    Labels,
-    ProgressCallback,
-    to_pixels,
-)
+from detector.types import CalibrationError, Classifier, LabelledImages, Labels, ProgressCallback, to_pixels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,18 +86,3 @@ def gather_material(
         proxies=layers_of_all(classifier, proxies),
         conformal=conformal,
     )
-
-
-def stream_settings(record: BundleRecord) -> StreamSettings:
-    """How the bundle drew clean images and proxies.
-
-    Raises:
-        BundleError: another version wrote settings that this one does not know.
-    """
-    try:
-        return TypeAdapter(StreamSettings).validate_python(record.settings["stream"])
-    except (KeyError, ValidationError) as error:
-        raise BundleError(
-            "the bundle does not say how its proxies were drawn in a way that this version understands; "
-            "calibrate again, or leave the baselines out"
-        ) from error

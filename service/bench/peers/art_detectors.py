@@ -94,36 +94,55 @@ def _binary(shape: tuple[int, ...], classifier: Classifier) -> Any:
 
 
 def _on_input(material: PeerMaterial) -> Peer:
-    classifier = material.classifier
-    with seeded(seed_from(material.generator)):
-        detectors = part_of(ART, "defences.detector.evasion")
-        fitted = detectors.BinaryInputDetector(_binary(classifier.input_shape, classifier))
-        _fit(fitted, material, int(np.prod(classifier.input_shape)))
-    return ArtPeer(
-        classifier=classifier,
+    return _trained(
+        material,
+        material.classifier.input_shape,
+        lambda detectors, network: detectors.BinaryInputDetector(network),
         name="Binary input detector (ART)",
         source=f"Gong et al. 2017 (arXiv 1704.04960), at the pixels; {titled(ART)}",
-        measure=lambda array: _log_odds(fitted.detect(array)[0]["predictions"]),
         # The guarded classifier has no part in it; its own network costs about as much as a small one.
         forward_equivalents=0.0,
     )
 
 
 def _on_activations(material: PeerMaterial, guarded: Any, exposed: Exposed) -> Peer:
-    classifier = material.classifier
     # Early maps show the perturbation itself; where to attach is left to the user.
     layer = _of_moderate_size(exposed)[0]
-    shape = exposed.shapes[layer]
+    return _trained(
+        material,
+        exposed.shapes[layer],
+        lambda detectors, network: detectors.BinaryActivationDetector(guarded, network, layer),
+        name="Binary activation detector (ART)",
+        source=f"Metzen et al. 2017 (arXiv 1702.04267) at {layer}; {titled(ART)}",
+        forward_equivalents=1.0,
+    )
+
+
+def _trained(
+    material: PeerMaterial,
+    shape: tuple[int, ...],
+    make: Callable[[Any, Any], Any],
+    *,
+    name: str,
+    source: str,
+    forward_equivalents: float,
+) -> Peer:
+    """A binary detector, trained.
+
+    Args:
+        shape: of what its network takes.
+        make: the detector, of ART's module of detectors and of the network.
+    """
+    classifier = material.classifier
     with seeded(seed_from(material.generator)):
-        detectors = part_of(ART, "defences.detector.evasion")
-        fitted = detectors.BinaryActivationDetector(guarded, _binary(shape, classifier), layer)
+        fitted = make(part_of(ART, "defences.detector.evasion"), _binary(shape, classifier))
         _fit(fitted, material, int(np.prod(shape)))
     return ArtPeer(
         classifier=classifier,
-        name="Binary activation detector (ART)",
-        source=f"Metzen et al. 2017 (arXiv 1702.04267) at {layer}; {titled(ART)}",
+        name=name,
+        source=source,
         measure=lambda array: _log_odds(fitted.detect(array)[0]["predictions"]),
-        forward_equivalents=1.0,
+        forward_equivalents=forward_equivalents,
     )
 
 

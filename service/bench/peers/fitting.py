@@ -10,7 +10,7 @@ from service.bench.peers.art_squeezing import squeezing_peer
 from service.bench.peers.ood_peers import ood_peers
 from service.bench.peers.ours import OwnBaseline
 from service.bench.peers.packages import require_packages
-from service.bench.peers.papers_barrier import PapersProcedure, PapersStatistic, drawn_ends
+from service.bench.peers.papers_barrier import drawn_ends, papers_optimised, papers_statistic
 from service.bench.peers.peer import Peer, PeerMaterial
 
 
@@ -40,9 +40,9 @@ def all_peers(material: PeerMaterial, progress: ProgressCallback) -> list[Peer]:
 def _papers(material: PeerMaterial) -> list[Peer]:
     classifier = material.classifier
     ends = drawn_ends(classifier, material.fitting, material.generator)
-    peers: list[Peer] = [PapersStatistic(classifier=classifier, ends=ends)]
+    peers: list[Peer] = [papers_statistic(classifier, ends)]
     if has_pixel_gradient(classifier, material.fitting[:N_PROBED]):
-        peers.append(PapersProcedure(classifier=classifier, ends=ends))
+        peers.append(papers_optimised(classifier, ends))
     return peers
 
 

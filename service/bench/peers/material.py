@@ -7,8 +7,8 @@ import torch
 from torch import Generator
 
 from detector.bundle import Bundle
+from detector.calibration.recorded_settings import stream_settings
 from detector.calibration.stream import correctly_classified, stream
-from detector.evaluation.baselines.material import stream_settings
 from detector.evaluation.recovered_splits import recover_splits
 from detector.passes import waypoints_per_pass
 from detector.types import Classifier, Images, LabelledImages, ProgressCallback

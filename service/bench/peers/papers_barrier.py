@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Bool, Float
@@ -47,61 +48,58 @@ def drawn_ends(classifier: Classifier, fitting: LabelledImages, generator: Gener
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PapersStatistic:
+class PathPeer:
+    """Scores the path between an image and the end that its label has.
+
+    Attributes:
+        highest: the largest potential on the path that it takes from a start to an end, both of shape
+            (1, channel, height, width).
+    """
+
+    classifier: Classifier
+    ends: RealEnds
+    name: str
+    source: str
+    forward_equivalents: float
+    n_images: int | None
+    highest: Callable[[LabelPotential, Images, Images], Tensor]
+
+    def scores(self, images: Images) -> Scores:
+        """One image at a time, as the paper does."""
+        labels = predicted_labels(self.classifier, images)
+        found = [self._score(image[None], label[None]) for image, label in zip(images, labels, strict=True)]
+        return torch.tensor(found, dtype=torch.float64)
+
+    def _score(self, image: Images, label: Labels) -> float:
+        if not self.ends.is_there[label]:
+            return math.inf
+        label, start = label.to(self.classifier.device), image.to(self.classifier.device)
+        potential = label_potential(PotentialKind.CROSS_ENTROPY, self.classifier, label)
+        return self.highest(potential, start, self.ends.images[label]).item()
+
+
+def papers_statistic(classifier: Classifier, ends: RealEnds) -> PathPeer:
     """The highest cross-entropy on the straight path, at 250 points, both ends included."""
-
-    classifier: Classifier
-    ends: RealEnds
-    name: str = "The paper's statistic"
-    source: str = f"{PAPER}, our rendering"
-    forward_equivalents: float = 1.0 + N_POINTS
-    n_images: int | None = None
-
-    def scores(self, images: Images) -> Scores:
-        """One image at a time, as the paper does."""
-        labels = predicted_labels(self.classifier, images)
-        found = [self._score(image[None], label[None]) for image, label in zip(images, labels, strict=True)]
-        return torch.tensor(found, dtype=torch.float64)
-
-    def _score(self, image: Images, label: Labels) -> float:
-        if not self.ends.is_there[label]:
-            return math.inf
-        potential, start, end = _path_of(self.classifier, self.ends, image, label)
-        return highest_on_chord(potential, start[0], end[0], 0)[1].item()
+    return PathPeer(
+        classifier=classifier,
+        ends=ends,
+        name="The paper's statistic",
+        source=f"{PAPER}, our rendering",
+        forward_equivalents=1.0 + N_POINTS,
+        n_images=None,
+        highest=lambda potential, start, end: highest_on_chord(potential, start[0], end[0], 0)[1],
+    )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PapersProcedure:
+def papers_optimised(classifier: Classifier, ends: RealEnds, n_steps: int = N_STEPS) -> PathPeer:
     """The highest cross-entropy on the path that bends where the paper's optimisation ends."""
-
-    classifier: Classifier
-    ends: RealEnds
-    name: str = "The paper's procedure"
-    source: str = f"{PAPER}, our rendering with its optimisation"
-    n_images: int | None = 20
-    n_steps: int = N_STEPS
-
-    @property
-    def forward_equivalents(self) -> float:
-        """One forward pass for the label, and a pair."""
-        return 1.0 + forward_equivalents(self.n_steps)
-
-    def scores(self, images: Images) -> Scores:
-        """One image at a time, as the paper does."""
-        labels = predicted_labels(self.classifier, images)
-        found = [self._score(image[None], label[None]) for image, label in zip(images, labels, strict=True)]
-        return torch.tensor(found, dtype=torch.float64)
-
-    def _score(self, image: Images, label: Labels) -> float:
-        if not self.ends.is_there[label]:
-            return math.inf
-        potential, start, end = _path_of(self.classifier, self.ends, image, label)
-        return papers_procedure(potential, start, end, self.n_steps).highest.item()
-
-
-def _path_of(
-    classifier: Classifier, ends: RealEnds, image: Images, label: Labels
-) -> tuple[LabelPotential, Images, Images]:
-    """The cross-entropy of the label, and both ends of its path."""
-    label, start = label.to(classifier.device), image.to(classifier.device)
-    return label_potential(PotentialKind.CROSS_ENTROPY, classifier, label), start, ends.images[label]
+    return PathPeer(
+        classifier=classifier,
+        ends=ends,
+        name="The paper's procedure",
+        source=f"{PAPER}, our rendering with its optimisation",
+        # One pass for the label, and a pair.
+        forward_equivalents=1.0 + forward_equivalents(n_steps),
+        n_images=20,
+        highest=lambda potential, start, end: papers_procedure(potential, start, end, n_steps).highest,
+    )

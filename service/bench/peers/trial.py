@@ -16,10 +16,8 @@ from detector.evaluation.attacks import MissingExtraError, specs_named
 from detector.evaluation.metrics import auroc, auroc_estimate
 from detector.passes import waypoints_per_pass
 from detector.types import CalibrationError, Classifier, Images, LabelledImages, ProgressCallback, to_pixels
-from models.preprocessing import Preprocessing
 from service.bench.peers.peer import Peer
 from service.errors import InputError
-from service.imagesets import load_image_set
 
 ATTACKS = "fast"
 """The suite of attacks: FGSM 8/255, PGD 2/255 and 8/255, DeepFool, C&W and Square 8/255."""
@@ -45,7 +43,7 @@ class Trial:
 def make_trial(
     classifier: Classifier,
     bundle: Bundle,
-    images_spec: str,
+    data: LabelledImages,
     n_clean: int,
     n_attacked: int,
     progress: ProgressCallback,
@@ -56,18 +54,15 @@ def make_trial(
     """Attack some of the images that the bundle's calibration has not seen; one seed gives one trial.
 
     Args:
-        images_spec: an image set, as `isthmus evaluate` takes it.
+        data: images with labels, others that calibration has seen among them.
         n_clean: images, at most.
         n_attacked: of these, that each attack is tried on, at most; its failures do not count.
         attacks: names of suites and attacks, with commas between them.
 
     Raises:
-        InputError: the images cannot be read, all of them were seen in calibration, no attack succeeds, or
-            torchattacks is missing.
+        InputError: all images were seen in calibration, no attack succeeds, or torchattacks is missing.
         AttackError: there is no such attack.
     """
-    preprocessing = Preprocessing.from_dict(bundle.record.preprocessing)
-    data = load_image_set(images_spec, preprocessing, labels=classifier.labels, progress=progress)
     clean = _unseen(classifier, bundle, data, Generator().manual_seed(seed))[:n_clean]
     attacked = _attacked(classifier, clean[:n_attacked], attacks, seed, progress)
     return Trial(clean=to_pixels(clean.images), attacked=attacked)

@@ -5,23 +5,9 @@ import pytest
 import torch
 
 from detector.bundle import Bundle
-from detector.calibration import CalibrationSettings
-from detector.evaluation.baselines.material import BaselineSettings, gather_material, stream_settings
+from detector.evaluation.baselines.material import BaselineSettings, gather_material
 from detector.evaluation.recovered_splits import recover_splits
-from detector.types import BundleError, CalibrationError, LabelledImages, no_progress
-
-
-def test_proxies_are_drawn_as_the_bundle_drew_them(bundle: Bundle, tiny_settings: CalibrationSettings) -> None:
-    assert stream_settings(bundle.record) == tiny_settings.stream
-
-
-def test_settings_of_another_version_are_refused(bundle: Bundle) -> None:
-    for stream in ({"images": "many"}, {"proxies": {"largest_radius": "wide"}}):
-        record = bundle.record.model_copy(update={"settings": {"stream": stream}})
-        with pytest.raises(BundleError, match="does not say how its proxies were drawn"):
-            stream_settings(record)
-    with pytest.raises(BundleError, match="does not say how its proxies were drawn"):
-        stream_settings(bundle.record.model_copy(update={"settings": {}}))
+from detector.types import CalibrationError, LabelledImages, no_progress
 
 
 def test_everything_comes_from_its_own_part_and_is_classified_correctly(

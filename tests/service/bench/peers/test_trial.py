@@ -1,9 +1,7 @@
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -48,29 +46,22 @@ def test_a_slow_peer_sees_few_images_of_every_attack(brightness: Any) -> None:
 
 
 @pytest.fixture
-def corner_file(tmp_path: Path, corner_images: Callable[..., LabelledImages]) -> tuple[str, LabelledImages]:
+def corner_data(corner_images: Callable[..., LabelledImages]) -> LabelledImages:
     """Sixty images of `corners`, sorted by label as folders are."""
     data = corner_images(60, seed=3)
-    data = data[data.labels.argsort(stable=True)]
-    file = tmp_path / "corners.npz"
-    np.savez(file, images=data.images.permute(0, 2, 3, 1).numpy(), labels=data.labels.numpy())
-    return str(file), data
+    return data[data.labels.argsort(stable=True)]
 
 
 def bundle_that_saw(images: Tensor) -> Any:
-    return SimpleNamespace(
-        record=SimpleNamespace(preprocessing={"height": 4, "width": 4, "channels": 1}),
-        used_digests=frozenset(image_digests(images)),
-    )
+    return SimpleNamespace(used_digests=frozenset(image_digests(images)))
 
 
 def test_a_trial_holds_only_images_that_calibration_has_not_seen_and_attacks_that_succeed(
-    corner_file: tuple[str, LabelledImages], corners: Any
+    corner_data: LabelledImages, corners: Any
 ) -> None:
-    file, data = corner_file
-    seen = data[::3]
-    trial = make_trial(corners, bundle_that_saw(seen.images), file, 30, 10, no_progress, attacks="fgsm8,pgd8")
-    of = dict(zip(image_digests(data.images), data.labels.tolist(), strict=True))
+    seen = corner_data[::3]
+    trial = make_trial(corners, bundle_that_saw(seen.images), corner_data, 30, 10, no_progress, attacks="fgsm8,pgd8")
+    of = dict(zip(image_digests(corner_data.images), corner_data.labels.tolist(), strict=True))
     digests = image_digests(to_stored(trial.clean))
     assert 0 < len(digests) <= 30
     assert not set(digests) & set(image_digests(seen.images))
@@ -83,21 +74,17 @@ def test_a_trial_holds_only_images_that_calibration_has_not_seen_and_attacks_tha
         distance = (images[:, None] - trial.clean[None, :10]).abs().flatten(2).amax(2)
         assert (distance.amin(1) <= 8 / 255 + 1e-6).all()
         assert (corners(images).logits.argmax(1) != labels[distance.argmin(1)]).all()
-    again = make_trial(corners, bundle_that_saw(seen.images), file, 30, 10, no_progress, attacks="fgsm8,pgd8")
+    again = make_trial(corners, bundle_that_saw(seen.images), corner_data, 30, 10, no_progress, attacks="fgsm8,pgd8")
     assert torch.equal(again.clean, trial.clean)
     assert all(torch.equal(again.attacked[name], images) for name, images in trial.attacked.items())
 
 
-def test_a_set_that_calibration_saw_as_a_whole_is_refused(
-    corner_file: tuple[str, LabelledImages], corners: Any
-) -> None:
-    file, data = corner_file
+def test_a_set_that_calibration_saw_as_a_whole_is_refused(corner_data: LabelledImages, corners: Any) -> None:
     with pytest.raises(InputError, match=r"of 60 images, 60 were used .* give images that calibration has not seen"):
-        make_trial(corners, bundle_that_saw(data.images), file, 30, 10, no_progress, attacks="fgsm8")
+        make_trial(corners, bundle_that_saw(corner_data.images), corner_data, 30, 10, no_progress, attacks="fgsm8")
 
 
-def test_attacks_without_a_success_leave_nothing_to_measure(corner_file: tuple[str, LabelledImages], toy: Any) -> None:
-    file, data = corner_file
+def test_attacks_without_a_success_leave_nothing_to_measure(corner_data: LabelledImages, toy: Any) -> None:
     # Labels that the pixels do not decide smoothly.
     stubborn = toy(
         lambda pixels: (
@@ -108,4 +95,4 @@ def test_attacks_without_a_success_leave_nothing_to_measure(corner_file: tuple[s
         input_shape=(1, 4, 4),
     )
     with pytest.raises(InputError, match=r"none of 1 attacks on .* images fooled the classifier"):
-        make_trial(stubborn, bundle_that_saw(data.images[:0]), file, 30, 10, no_progress, attacks="df")
+        make_trial(stubborn, bundle_that_saw(corner_data.images[:0]), corner_data, 30, 10, no_progress, attacks="df")
