@@ -10,7 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from detector import bundle as module
 from detector.bundle import TENSOR_FILE, Bundle, digest_rows
-from detector.bundle_record import RECORD_FILE, SCHEMA_VERSION, HeadKind, ProxySource, is_bundle
+from detector.bundle_record import RECORD_FILE, SCHEMA_VERSION, AuxiliaryRecord, HeadKind, ProxySource, is_bundle
+from detector.early_exit import Look
+from detector.smoothing import Smoothing
 from detector.types import BundleError, DetectorError
 
 
@@ -280,3 +282,20 @@ def test_an_early_exit_without_its_head_is_refused(leaving: Bundle, tmp_path: Pa
     save_file(kept, tmp_path / "leaving" / TENSOR_FILE)
     with pytest.raises(BundleError, match="damaged or does not fit"):
         Bundle.load(tmp_path / "leaving")
+
+
+def test_figures_that_are_noted_stand_beside_the_others_and_other_fields_change_with_them(bundle: Bundle) -> None:
+    before = dict(bundle.record.measured)
+    noted = bundle.noted({"gain": 0.5}, notes=("found",))
+    assert noted.record.measured == before | {"gain": 0.5}
+    assert noted.record.notes == ("found",)
+    assert bundle.record.measured == before
+    assert bundle.noted({"gain": 0.5}, measured={"old": 1.0}).record.measured == {"old": 1.0, "gain": 0.5}
+
+
+def test_a_first_look_may_take_in_what_the_full_evidence_does(bundle: Bundle) -> None:
+    plain = bundle.record.model_copy(update={"smoothings": (), "auxiliary": None})
+    auxiliary = AuxiliaryRecord(classifier="other", classifier_digest="", blocks=(), n_prototypes=0)
+    both = plain.model_copy(update={"smoothings": (Smoothing.MEDIAN,), "auxiliary": auxiliary})
+    assert plain.possible_looks == ()
+    assert set(both.possible_looks) == {Look.AUXILIARY, Look.SMOOTHED}

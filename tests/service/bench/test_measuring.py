@@ -6,7 +6,7 @@ from service.bench import measuring
 from service.bench.contenders import Calibrated, Contender, open_contender
 from service.bench.forward_rate import Forward, ForwardRate
 from service.bench.measuring import best_ways, fastest, passes_of, per_image
-from service.bench.steps import inspect_in_steps, work_of
+from service.bench.steps import work_of
 from service.bench.timing import Lasting
 from service.options import RuntimeName
 
@@ -59,14 +59,7 @@ def test_passes_are_counted_with_torch_and_taken_for_granted_in_a_graph(digits):
     assert (found.counted, found.taken) == (None, 7)
 
 
-def test_a_batch_that_is_asked_for_is_a_step(digits, monkeypatch):
-    steps = []
-    straight = digits.detector.straight
-    monkeypatch.setattr(digits.detector, "straight", lambda images: steps.append(len(images)) or straight(images))
-    inspect_in_steps(digits.detector, torch.zeros(7, 1, 8, 8), 3)
-    assert steps == [3, 3, 1]
-
-
-def test_images_of_a_set_are_whole_steps_and_those_of_noise_one(digits):
-    assert work_of(digits, None, 5).images.shape == (5, 1, 8, 8)
-    assert len(work_of(digits, "digits:held-out", 50).images) == 150
+def test_single_images_are_spread_over_those_that_were_timed():
+    images = torch.arange(10)[:, None]
+    assert measuring.spread_over(images, 4).flatten().tolist() == [0, 2, 5, 7]
+    assert measuring.spread_over(images, 32).flatten().tolist() == list(range(10))
