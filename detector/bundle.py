@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from detector.bundle_record import RECORD_FILE, BundleRecord, is_bundle, read_record
@@ -26,6 +26,7 @@ from detector.profiles import Auxiliary, PathProfiler
 from detector.prototypes.prototype_set import PrototypeSet
 from detector.scorer import Scorer
 from detector.second_opinion import SecondOpinion
+from detector.tensor_files import save_tensors
 from detector.types import BundleError, Classifier
 
 TENSOR_FILE = "tensors.safetensors"
@@ -175,7 +176,7 @@ class Bundle:
         with replace_folder_atomically(folder) as temporary:
             record = json.dumps(self.record.model_dump(mode="json"), indent=2, ensure_ascii=False)
             (temporary / RECORD_FILE).write_text(record + "\n", encoding="utf-8")
-            save_file(self._tensors(), temporary / TENSOR_FILE)
+            save_tensors(self._tensors(), temporary / TENSOR_FILE)
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {
@@ -192,7 +193,8 @@ class Bundle:
             second = self.second_opinion.head.state_dict()
             tensors |= {f"second_head.{name}": tensor for name, tensor in second.items()}
         if self.early_exit is not None:
-            tensors |= {f"first_head.{name}": tensor for name, tensor in self.early_exit.head.state_dict().items()}
+            for part, judge in (("first_head", self.early_exit.head), ("first_ordinary", self.early_exit.ordinary)):
+                tensors |= {f"{part}.{name}": tensor for name, tensor in judge.state_dict().items()}
         tensors |= gaussian_tensors(self.gaussians) | gaussian_tensors(self.auxiliary_gaussians, "auxiliary_")
         return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
