@@ -66,7 +66,8 @@ class EarlyExitRecord(BaseModel):
 
     Attributes:
         looks: what the first look takes in besides the image.
-        leave_below: log-odds of its head below which an image leaves.
+        leave_below: log-odds of its head below which an image leaves that is ordinary.
+        ordinary_below: log-distance from what clean images show below which it is.
         hidden, n_features: size of that head.
         leaving_share: of the clean images that p-values are read off, on which nothing was chosen.
         proxies_leaving: share of the proxies that leave, in the trial.
@@ -80,6 +81,7 @@ class EarlyExitRecord(BaseModel):
 
     looks: tuple[Look, ...]
     leave_below: float
+    ordinary_below: float
     hidden: tuple[int, ...]
     n_features: int
     leaving_share: float = Field(ge=0, lt=1)

@@ -206,7 +206,7 @@ class Detector:
         paths = straight.profiler.measure_as(images, labels, straight.prototypes, straight.mixing)
         scores = straight.head.passing_gradients(paths.features)
         if straight.early_exit is not None:
-            first = straight.early_exit.head.passing_gradients(straight.first_features(paths, straight.early_exit))
+            first = straight.early_exit.passing_gradients(straight.first_features(paths, straight.early_exit))
             scores = straight.early_exit.pursued(first, scores, self.threshold(self.false_positive_rate))
         return JointOutputs(logits=paths.logits, scores=scores)
 

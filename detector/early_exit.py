@@ -5,6 +5,7 @@ that p-values read off it keep their promise whoever leaves: an image that leave
 it, and these keep the order that the full evidence gives them.
 """
 
+import copy
 import dataclasses
 import enum
 
@@ -15,6 +16,7 @@ from torch import Tensor
 from detector.conformal import ConformalScores
 from detector.head import Head
 from detector.types import CalibrationError
+from detector.typicality import Typicality
 
 FLOOR = 0.0
 """Between the scores of images that leave and of those that are measured in full.
@@ -39,6 +41,7 @@ class EarlyExitSettings:
 
     Attributes:
         looks: what it takes in; what a bundle does not look at is left out.
+        ordinary_share: share of clean images that look ordinary; none of the others leaves, whatever the head says.
         most_auroc_lost: by how much the AUROC of clean images against proxies may fall.
         most_proxies_leaving: share of the proxies that may leave as clear, however little that changes the order.
         most_leaving: share of the clean images that may leave; 1 less that is the highest false-positive rate at
@@ -48,6 +51,7 @@ class EarlyExitSettings:
     """
 
     looks: tuple[Look, ...] = (Look.AUXILIARY,)
+    ordinary_share: float = 0.98
     most_auroc_lost: float = 0.001
     most_proxies_leaving: float = 0.03
     most_leaving: float = 0.75
@@ -55,11 +59,11 @@ class EarlyExitSettings:
     batches: int = 100
 
     def __post_init__(self) -> None:
-        if not 0 < self.most_leaving < 1:
-            raise CalibrationError(
-                f"a share of {self.most_leaving} of the clean images was to leave after a first look; give one "
-                "between 0 and 1"
-            )
+        for share, which in ((self.most_leaving, "leave after"), (self.ordinary_share, "look ordinary at")):
+            if not 0 < share < 1:
+                raise CalibrationError(
+                    f"a share of {share} of the clean images was to {which} a first look; give one between 0 and 1"
+                )
         if min(self.most_auroc_lost, self.most_proxies_leaving) < 0 or self.least_gain < 1:
             raise CalibrationError(
                 f"an early exit was to lose at most {self.most_auroc_lost} of the AUROC, let at most "
@@ -70,30 +74,55 @@ class EarlyExitSettings:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EarlyExit:
-    """A head for the first look, and below which of its scores an image leaves.
+    """Two judges of the first look: an image leaves that both find clear.
+
+    A head that met proxies knows the attacks that they are like, and may take others for clean. Of those it need know
+    nothing where what they show is not what clean images show.
 
     Attributes:
         looks: what the first look takes in besides the image.
         head: judges what it shows.
-        leave_below: log-odds of that head; an image that scores lower is clear.
+        ordinary: how far that lies from what clean images show.
+        leave_below: log-odds of the head below which an image is clear.
+        ordinary_below: log-distance below which it is ordinary.
     """
 
     looks: tuple[Look, ...]
     head: Head
+    ordinary: Typicality
     leave_below: float
+    ordinary_below: float
+
+    def to(self, device: torch.device) -> "EarlyExit":
+        """The same with both judges copied to a device; these are left where they are."""
+        return dataclasses.replace(
+            self, head=copy.deepcopy(self.head).to(device), ordinary=copy.deepcopy(self.ordinary).to(device)
+        )
+
+    def judged(self, features: Float[Tensor, "image feature"]) -> Float[Tensor, " image"]:
+        """What the head says of what is ordinary; +∞ of the rest, which leaves by no bound."""
+        scores: Tensor = self.head(features)
+        return torch.where(self.ordinary(features) < self.ordinary_below, scores, torch.inf)
 
     def first_scores(self, features: Float[Tensor, "image feature"]) -> Float[Tensor, " image"]:
-        """What the head makes of the first look; no number where anything that it shows is none."""
-        scores: Tensor = self.head(features)
+        """How far an image is from leaving, by the judge that is further from it; below 0 it leaves.
+
+        No number where anything that the first look shows is none.
+        """
+        scores = self._from_leaving(self.head(features), self.ordinary(features))
         return torch.where(features.isfinite().all(1), scores, torch.nan)
+
+    def passing_gradients(self, features: Float[Tensor, "image feature"]) -> Float[Tensor, " image"]:
+        """The same, with gradients that ignore that features are cut off; for attackers."""
+        return self._from_leaving(self.head.passing_gradients(features), self.ordinary.passing_gradients(features))
 
     def leaves(self, first: Float[Tensor, " image"]) -> Bool[Tensor, " image"]:
         """Which images are clear by their first score; one whose score is no number is not."""
-        return (first < self.leave_below) & first.isfinite()
+        return (first < 0) & first.isfinite()
 
     def scores_of_clear(self, first: Float[Tensor, " image"]) -> Float[Tensor, " image"]:
         """Scores of images that leave, below `FLOOR` and in the order of the first look."""
-        return FLOOR + (first - self.leave_below)
+        return FLOOR + first
 
     def combined(self, first: Float[Tensor, " image"], full: Float[Tensor, " image"]) -> Float[Tensor, " image"]:
         """The score of each image by its first score and by that of its full evidence, where it does not leave."""
@@ -108,9 +137,11 @@ class EarlyExit:
         either it leaves, or its full evidence scores below. Above, it says how many nats of log-odds are missing on
         the nearer road.
         """
-        missing = first - self.leave_below
-        by_leaving = missing + torch.where(self.leaves(first), FLOOR, threshold)
+        by_leaving = first + torch.where(self.leaves(first), FLOOR, threshold)
         return torch.minimum(by_leaving, squashed(full))
+
+    def _from_leaving(self, head: Float[Tensor, " image"], ordinary: Float[Tensor, " image"]) -> Tensor:
+        return torch.maximum(head - self.leave_below, ordinary - self.ordinary_below)
 
 
 def squashed(scores: Float[Tensor, " image"]) -> Float[Tensor, " image"]:

@@ -50,7 +50,14 @@ def early_exit_from(tensors: Mapping[str, Tensor], record: BundleRecord) -> Earl
     if found is None:
         return None
     head = _loaded(Head(found.n_features, found.hidden), tensors, "first_head.")
-    return EarlyExit(looks=found.looks, head=head, leave_below=found.leave_below)
+    ordinary = _loaded(Typicality(found.n_features), tensors, "first_ordinary.")
+    return EarlyExit(
+        looks=found.looks,
+        head=head,
+        ordinary=ordinary,
+        leave_below=found.leave_below,
+        ordinary_below=found.ordinary_below,
+    )
 
 
 def _loaded(head: _AnyHead, tensors: Mapping[str, Tensor], prefix: str) -> _AnyHead:

@@ -57,16 +57,14 @@ class StraightPaths:
     ) -> "StraightPaths":
         """On the classifier's device; the bundle is left as it is."""
         device, early_exit = classifier.device, bundle.early_exit
-        # Modules move in place, and the bundle may serve detectors on other devices too.
-        if early_exit is not None:
-            early_exit = dataclasses.replace(early_exit, head=copy.deepcopy(early_exit.head).to(device))
         return cls(
             profiler=accelerated(bundle.profiler(classifier, auxiliary), acceleration or AccelerationSettings()),
             prototypes=bundle.prototypes.images.to(device),
             prototype_profiles=bundle.prototype_profiles.to(device),
             mixing=bundle.mixing.to(device),
+            # Modules move in place, and the bundle may serve detectors on other devices too.
             head=copy.deepcopy(bundle.head).to(device),
-            early_exit=early_exit,
+            early_exit=None if early_exit is None else early_exit.to(device),
             pixels_per_pass=pixels_per_pass,
         )
 

@@ -1,6 +1,8 @@
 """Fits a first look on fresh batches, bounds what may leave by it, and keeps it only if verdicts become cheaper."""
 
 import dataclasses
+import math
+from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
@@ -8,6 +10,7 @@ from torch import Generator, Tensor
 from detector.bundle import Bundle
 from detector.bundle_record import SCHEMA_VERSION, EarlyExitRecord
 from detector.calibration.adaptive import Paths
+from detector.calibration.clean_only import fit_typicality
 from detector.calibration.early_exit_bound import Tried, bound_on, why_no_room, why_not
 from detector.calibration.fitting import Examples, FittingSettings, collect_examples, fit_head, require_proxies
 from detector.calibration.randomness import own_randomness
@@ -15,7 +18,6 @@ from detector.calibration.stream import StreamSettings, correctly_classified, st
 from detector.conformal import ConformalScores
 from detector.early_exit import FLOOR, EarlyExit, EarlyExitSettings
 from detector.first_look import FirstLook
-from detector.head import Head
 from detector.passes import waypoints_per_pass
 from detector.straight import StraightPaths
 from detector.types import CalibrationError, Classifier, LabelledImages, ProgressCallback, no_progress, to_pixels
@@ -70,26 +72,27 @@ def with_early_exit(
         )
     with own_randomness(seed, trainee.classifier.device):
         making = _Making(trainee, settings, fitting, Generator().manual_seed(seed))
-        head = making.head()
-        bound = bound_on(making.tried(head, trainee.validation), making.natural(head), settings)
+        exits = making.exits()
+        validation, natural = making.tried(exits.judged, trainee.validation), making.natural(trainee.validation)
+        bound = bound_on(validation, exits.judged(natural).detach().cpu(), settings)
         if bound is None:
             return _left_out(trainee.bundle, {}, "nothing can leave without losing what the full evidence shows")
-        exits = EarlyExit(looks=making.looks.looks, head=head, leave_below=bound)
-        trial = making.tried(head, trainee.trial)
+        exits = dataclasses.replace(exits, leave_below=bound)
+        trial = making.tried(exits.first_scores, trainee.trial)
         conformal = making.conformal(exits)
         crowded = why_no_room(conformal, trainee.bundle.record.false_positive_rates)
         if crowded is not None:
             return _left_out(trainee.bundle, {}, crowded)
         record = making.record(exits, trial, conformal, seed, added_to)
     found = _figures(record)
-    reason = why_not(trial, bound, trainee.bundle.forward_equivalents / record.forward_equivalents, settings)
+    reason = why_not(trial, trainee.bundle.forward_equivalents / record.forward_equivalents, settings)
     if reason is not None:
         return _left_out(trainee.bundle, found, reason)
     proxies = exits.combined(trial.first, trial.full)[trial.is_proxy > 0]
     for rate in trainee.bundle.record.false_positive_rates:
         found[f"proxies_flagged_at_{rate}"] = float((conformal.p_values(proxies) <= rate).double().mean())
     return trainee.bundle.noted(found, early_exit=record, schema_version=SCHEMA_VERSION).replaced(
-        early_exit=dataclasses.replace(exits, head=head.cpu()), conformal=conformal
+        early_exit=exits.to(torch.device("cpu")), conformal=conformal
     )
 
 
@@ -102,6 +105,7 @@ class _Making:
         self.trainee = trainee
         self.generator = generator
         self.fitting = fitting
+        self.ordinary_share = settings.ordinary_share
         self.chunk = waypoints_per_pass(trainee.classifier.input_shape)
         self.straight = StraightPaths.of(trainee.bundle, trainee.classifier, trainee.auxiliary)
         looks = tuple(look for look in settings.looks if look in trainee.bundle.record.possible_looks)
@@ -116,15 +120,29 @@ class _Making:
             available=available,
         )
 
-    def head(self) -> Head:
-        """Judges the first look."""
+    def exits(self) -> EarlyExit:
+        """Both judges of the first look; nothing leaves as long as there is no bound for the head."""
         learn = require_proxies(self._examples(self.first, self.trainee.learning, self.n_learned))
         validate = require_proxies(self._examples(self.first, self.trainee.validation, self.n_unseen))
-        return fit_head(learn, validate, self.trainee.bundle.record.hidden, self.fitting)
+        head = fit_head(learn, validate, self.trainee.bundle.record.hidden, self.fitting)
+        ordinary = fit_typicality(self.natural(self.trainee.learning))
+        # Of images that it was not fitted to, which it finds further away than its own.
+        distances = ordinary(self.natural(self.trainee.validation)).double()
+        return EarlyExit(
+            looks=self.looks.looks,
+            head=head,
+            ordinary=ordinary,
+            leave_below=-math.inf,
+            ordinary_below=float(distances.quantile(self.ordinary_share)),
+        )
 
     @torch.no_grad()
-    def tried(self, head: Head, data: LabelledImages) -> Tried:
-        """Both scores of fresh batches of these images."""
+    def tried(self, judged: Callable[[Tensor], Tensor], data: LabelledImages) -> Tried:
+        """Both scores of fresh batches of these images.
+
+        Args:
+            judged: makes the first score of what the first look shows.
+        """
         straight = self.straight
         full = Paths(
             profiler=straight.profiler,
@@ -135,18 +153,17 @@ class _Making:
         examples = require_proxies(self._examples(full, data, self.n_unseen))
         columns = self.looks.columns(examples.features.shape[1]).to(examples.features.device)
         return Tried(
-            first=head(examples.features[:, columns]).cpu(),
+            first=judged(examples.features[:, columns]).cpu(),
             full=straight.head(examples.features).cpu(),
             is_proxy=examples.is_proxy.cpu(),
         )
 
     @torch.no_grad()
-    def natural(self, head: Head) -> Tensor:
-        """First scores of the validation's clean images as they are."""
-        data, _ = correctly_classified(self.trainee.classifier, self.trainee.validation, self.chunk)
-        pixels = to_pixels(data.images, self.trainee.classifier.device)
-        features = [self.looks.glance(part).features for part in torch.split(pixels, self.chunk)]
-        return head(torch.cat(features)).cpu()  # type: ignore[no-any-return]
+    def natural(self, data: LabelledImages) -> Tensor:
+        """What the first look shows of clean images as they are, shape (image, feature)."""
+        clean, _ = correctly_classified(self.trainee.classifier, data, self.chunk)
+        pixels = (to_pixels(part, self.trainee.classifier.device) for part in torch.split(clean.images, self.chunk))
+        return torch.cat([self.looks.glance(part).features for part in pixels])
 
     @torch.no_grad()
     def conformal(self, exits: EarlyExit) -> ConformalScores:
@@ -164,12 +181,13 @@ class _Making:
         return EarlyExitRecord(
             looks=exits.looks,
             leave_below=exits.leave_below,
+            ordinary_below=exits.ordinary_below,
             hidden=self.trainee.bundle.record.hidden,
             n_features=exits.head.n_features,
             leaving_share=share,
-            proxies_leaving=trial.leaving(exits.leave_below, 1),
+            proxies_leaving=trial.leaving(0.0, 1),
             forward_equivalents=share * first + (1 - share) * self.trainee.bundle.forward_equivalents,
-            auroc=trial.auroc(exits.leave_below),
+            auroc=trial.auroc(0.0),
             auroc_without=trial.auroc(-torch.inf),
             seed=seed,
             added_to=added_to,

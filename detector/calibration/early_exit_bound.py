@@ -22,7 +22,8 @@ class Tried:
     """First and full scores of the same images.
 
     Attributes:
-        first, full: of clean images and proxies, log-odds of the two heads.
+        first, full: of clean images and proxies, log-odds of the two heads; the first is +∞ of what does not look
+            ordinary, and so never leaves.
         is_proxy: 1 a proxy, 0 a clean image.
     """
 
@@ -55,7 +56,8 @@ def bound_on(tried: Tried, natural: Float[Tensor, " image"], settings: EarlyExit
     """
     shares = torch.linspace(settings.most_leaving, 0, _N_TRIED + 1, dtype=torch.float64)[:-1]
     least = tried.auroc(-torch.inf) - settings.most_auroc_lost
-    for bound in torch.quantile(natural.double(), shares).float().tolist():
+    bounds = torch.quantile(natural.double(), shares).float()
+    for bound in bounds[bounds.isfinite()].tolist():
         if tried.leaving(bound, 1) <= settings.most_proxies_leaving and tried.auroc(bound) >= least:
             return float(bound)
     return None
@@ -74,14 +76,14 @@ def why_no_room(conformal: ConformalScores, rates: Sequence[float]) -> str | Non
     return None
 
 
-def why_not(trial: Tried, bound: float, gain: float, settings: EarlyExitSettings) -> str | None:
+def why_not(trial: Tried, gain: float, settings: EarlyExitSettings) -> str | None:
     """Why an early exit is not to be kept, as the end of a sentence; nothing where it is.
 
     Args:
-        trial: of images that the bound was not chosen on.
+        trial: of images that the bound was not chosen on; those leave whose first score lies below 0.
         gain: ratio of the cost of full evidence to what a clean image costs on average.
     """
-    lost, most_lost = trial.auroc(-torch.inf) - trial.auroc(bound), 2 * settings.most_auroc_lost
+    lost, most_lost = trial.auroc(-torch.inf) - trial.auroc(0.0), 2 * settings.most_auroc_lost
     if gain < settings.least_gain:
         return f"a clean image would cost {gain:.2f} times less, and {settings.least_gain:g} were asked for"
     # Twice, since the trial's images are few too; the bound was chosen where others lost half as much.

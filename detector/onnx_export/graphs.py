@@ -37,7 +37,8 @@ class EvidenceGraph(nn.Module):
         auxiliary, early_exit = straight.profiler.auxiliary, straight.early_exit
         networks = [straight.profiler.classifier, *([] if auxiliary is None else [auxiliary.profiler.classifier])]
         self.networks = nn.ModuleList([network for network in networks if isinstance(network, nn.Module)])
-        self.heads = nn.ModuleList([straight.head, *([] if early_exit is None else [early_exit.head])])
+        first = [] if early_exit is None else [early_exit.head, early_exit.ordinary]
+        self.heads = nn.ModuleList([straight.head, *first])
 
     def forward(self, pixels: Images) -> tuple[Tensor, ...]:
         """The tensors named in `EVIDENCE_OUTPUTS`."""

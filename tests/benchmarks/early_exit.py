@@ -5,7 +5,7 @@ it used, and count where they succeed. Both detectors judge the same images, so 
 bootstrap resample draws clean and attacked images once for both. Times are taken in alternating rounds on the clean
 images, of which as many leave as of a user's.
 
-    python tests/benchmarks/early_exit.py --images test.npz --attacked 300 --out early-exit.json
+    python tests/benchmarks/early_exit.py --images test.npz --skip 100 --attacked 200 --out early-exit.json
     python tests/benchmarks/early_exit.py --images test.npz --adaptive selective-0.01 --attacks '' --rounds 0
 """
 
@@ -102,7 +102,8 @@ def measure(
         flagged[name] = {rate: vars(rate_estimate(n, len(clean))) for rate, n in hits.items()}
     attacks: dict[str, Any] = {}
     for spec in specs_named(asked.attacks) if asked.attacks else ():
-        made = run_attack(spec, early.classifier, clean[: asked.attacked], seed=asked.seed, chunk=64, progress=progress)
+        sources = clean[asked.skip : asked.skip + asked.attacked]
+        made = run_attack(spec, early.classifier, sources, seed=asked.seed, chunk=64, progress=progress)
         if isinstance(made, SkippedAttack):
             attacks[spec.name] = {"skipped": made.reason}
             continue
@@ -163,6 +164,7 @@ def main() -> None:
         "--adaptive", default="", help="attackers who know the detectors, as isthmus evaluate names them"
     )
     parser.add_argument("--attacked", type=int, default=300)
+    parser.add_argument("--skip", type=int, default=0, help="clean images before the first that is attacked")
     parser.add_argument("--rounds", type=int, default=5, help="0 takes no times")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)

@@ -24,6 +24,7 @@ from detector.prototypes.synthesis import VisualisationSettings
 from detector.second_opinion import EscalationSettings, SecondOpinion
 from detector.straight import StraightPaths
 from detector.types import LabelledImages, to_pixels
+from detector.typicality import Typicality
 
 
 @pytest.fixture(scope="session")
@@ -128,6 +129,7 @@ def leaving(bundle: Bundle, corners: Any, corner_images: Callable[..., LabelledI
     record = EarlyExitRecord(
         looks=(),
         leave_below=-0.04,
+        ordinary_below=1e6,
         hidden=(),
         n_features=head.n_features,
         leaving_share=0.5,
@@ -138,7 +140,13 @@ def leaving(bundle: Bundle, corners: Any, corner_images: Callable[..., LabelledI
         seed=0,
     )
     found = bundle.replaced(
-        early_exit=EarlyExit(looks=(), head=head, leave_below=record.leave_below),
+        early_exit=EarlyExit(
+            looks=(),
+            head=head,
+            ordinary=Typicality(head.n_features),
+            leave_below=record.leave_below,
+            ordinary_below=record.ordinary_below,
+        ),
         record=bundle.record.model_copy(update={"early_exit": record}),
     )
     clean = to_pixels(corner_images(120, seed=12).images)

@@ -79,7 +79,7 @@ def test_a_failure_while_saving_leaves_the_old_bundle(
     _change_record(saved, seed=77)
     replace = Path.replace
     if step == "writing":
-        monkeypatch.setattr(module, "save_file", _fail)
+        monkeypatch.setattr(module, "save_tensors", _fail)
     else:
         # Only the last of the renamings, that of the new bundle, fails.
         monkeypatch.setattr(
@@ -94,7 +94,7 @@ def test_a_failure_while_saving_leaves_the_old_bundle(
 def test_a_failure_while_saving_for_the_first_time_leaves_nothing(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "save_file", _fail)
+    monkeypatch.setattr(module, "save_tensors", _fail)
     with pytest.raises(OSError, match="no space left"):
         bundle.save(tmp_path / "bundle")
     assert _names(tmp_path) == set()
@@ -106,7 +106,7 @@ def test_an_interrupt_while_saving_leaves_the_old_bundle(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "save_file", interrupt)
+    monkeypatch.setattr(module, "save_tensors", interrupt)
     with pytest.raises(KeyboardInterrupt):
         bundle.save(saved)
     assert _names(tmp_path) == {"bundle"}
@@ -244,7 +244,8 @@ def test_an_early_exit_comes_back_bit_by_bit(leaving: Bundle, tmp_path: Path) ->
     assert leaving.early_exit is not None
     assert loaded.early_exit is not None
     assert loaded.record.early_exit == leaving.record.early_exit
-    assert (loaded.early_exit.looks, loaded.early_exit.leave_below) == ((), leaving.early_exit.leave_below)
+    for field in ("looks", "leave_below", "ordinary_below"):
+        assert getattr(loaded.early_exit, field) == getattr(leaving.early_exit, field)
     features = torch.randn(5, leaving.early_exit.head.n_features, generator=torch.Generator().manual_seed(0))
     assert torch.equal(loaded.early_exit.first_scores(features), leaving.early_exit.first_scores(features))
     assert loaded.expected_forward_equivalents == 1 + 0.5 * (loaded.forward_equivalents - 1)
@@ -264,6 +265,7 @@ def test_a_bundle_of_an_older_schema_has_no_early_exit(saved: Path) -> None:
         {"hidden": [7]},
         {"looks": ["everything"]},
         {"leave_below": float("nan")},
+        {"ordinary_below": float("inf")},
         {"leaving_share": 1.0},
     ],
 )
@@ -275,10 +277,11 @@ def test_an_early_exit_that_does_not_fit_is_refused(leaving: Bundle, tmp_path: P
         Bundle.load(tmp_path / "leaving")
 
 
-def test_an_early_exit_without_its_head_is_refused(leaving: Bundle, tmp_path: Path) -> None:
+@pytest.mark.parametrize("judge", ["first_head.", "first_ordinary."])
+def test_an_early_exit_without_one_of_its_judges_is_refused(leaving: Bundle, tmp_path: Path, judge: str) -> None:
     leaving.save(tmp_path / "leaving")
     tensors = load_file(tmp_path / "leaving" / TENSOR_FILE)
-    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith("first_head.")}
+    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(judge)}
     save_file(kept, tmp_path / "leaving" / TENSOR_FILE)
     with pytest.raises(BundleError, match="damaged or does not fit"):
         Bundle.load(tmp_path / "leaving")

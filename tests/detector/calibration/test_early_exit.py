@@ -17,7 +17,7 @@ LENIENT = EarlyExitSettings(
     looks=(Look.AUXILIARY, Look.SMOOTHED),
     most_auroc_lost=1.0,
     most_proxies_leaving=1.0,
-    most_leaving=0.6,
+    most_leaving=0.5,
     least_gain=1.0,
     batches=12,
 )
@@ -69,6 +69,15 @@ def test_the_bound_keeps_the_auroc() -> None:
     assert bound <= -30.5
 
 
+def test_what_does_not_look_ordinary_is_no_bound_and_leaves_by_none() -> None:
+    found = tried([*NATURAL.tolist(), torch.inf], [-200.0] + [torch.inf] * 9)
+    natural = torch.cat([NATURAL[:20], torch.full((80,), torch.inf)])
+    bound = bound_on(found, natural, EarlyExitSettings(most_proxies_leaving=0.1, most_auroc_lost=1.0))
+    assert bound is not None
+    assert -100 <= bound < -80
+    assert found.leaving(1e30, 1) == 0.1
+
+
 def test_without_any_bound_that_keeps_to_the_settings_there_is_none() -> None:
     found = tried([0.0] * 10, [-1.0] * 10)
     assert bound_on(found, torch.zeros(10), EarlyExitSettings(most_proxies_leaving=0.0)) is None
@@ -76,10 +85,10 @@ def test_without_any_bound_that_keeps_to_the_settings_there_is_none() -> None:
 
 def test_an_early_exit_is_kept_only_where_it_pays_and_costs_nothing() -> None:
     good, settings = tried([-3.0] * 50 + [1.0] * 50, [3.0] * 10), EarlyExitSettings()
-    assert why_not(good, 0.0, 2.0, settings) is None
-    assert "would cost 1.20 times less, and 1.3" in str(why_not(good, 0.0, 1.2, settings))
+    assert why_not(good, 2.0, settings) is None
+    assert "would cost 1.20 times less, and 1.3" in str(why_not(good, 1.2, settings))
     bad = tried([-3.0] * 50 + [1.0] * 50, [-3.0] + [3.0] * 9)
-    assert "would fall by 0.0750" in str(why_not(bad, 0.0, 2.0, settings))
+    assert "would fall by 0.0750" in str(why_not(bad, 2.0, settings))
 
 
 @pytest.mark.parametrize(
@@ -107,6 +116,7 @@ def test_a_bundle_with_an_early_exit_says_what_it_saves_and_keeps_its_promise(
     # It asks no auxiliary classifier, which a first look was to take in, too.
     assert (record.looks, made.early_exit.looks) == ((Look.SMOOTHED,), (Look.SMOOTHED,))
     assert made.record.measured["early_exit_kept"] == 1.0
+    assert record.ordinary_below == made.early_exit.ordinary_below
     first = 1 + len(made.record.smoothings)
     share = record.leaving_share
     assert 0.2 < share < 0.9

@@ -33,7 +33,7 @@ def test_the_auxiliary_is_counted_too():
 def test_images_that_leave_early_are_counted_for_what_they_took():
     full = opened("cifar10-resnet20-early")
     auxiliary = full.straight_paths.profiler.auxiliary.profiler.classifier
-    everyone = dataclasses.replace(full.bundle.early_exit, leave_below=1e6)
+    everyone = dataclasses.replace(full.bundle.early_exit, leave_below=1e6, ordinary_below=1e6)
     leaving = Detector(full.classifier, full.bundle.replaced(early_exit=everyone), auxiliary=auxiliary)
     assert counted_forward_equivalents(leaving, noise(2, (3, 32, 32))) == 2
 
