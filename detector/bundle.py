@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from detector.bundle_record import RECORD_FILE, BundleRecord, is_bundle, read_record
@@ -26,7 +26,6 @@ from detector.profiles import Auxiliary, PathProfiler
 from detector.prototypes.prototype_set import PrototypeSet
 from detector.scorer import Scorer
 from detector.second_opinion import SecondOpinion
-from detector.tensor_files import save_tensors
 from detector.types import BundleError, Classifier
 
 TENSOR_FILE = "tensors.safetensors"
@@ -176,7 +175,8 @@ class Bundle:
         with replace_folder_atomically(folder) as temporary:
             record = json.dumps(self.record.model_dump(mode="json"), indent=2, ensure_ascii=False)
             (temporary / RECORD_FILE).write_text(record + "\n", encoding="utf-8")
-            save_tensors(self._tensors(), temporary / TENSOR_FILE)
+            # The library's own files can be read by their owner alone, and whoever calibrates is not whoever serves.
+            (temporary / TENSOR_FILE).write_bytes(save(self._tensors()))
 
     def _tensors(self) -> dict[str, Tensor]:
         tensors = {

@@ -68,7 +68,8 @@ class EarlyExitRecord(BaseModel):
         looks: what the first look takes in besides the image.
         leave_below: log-odds of its head below which an image leaves that is ordinary.
         ordinary_below: log-distance from what clean images show below which it is.
-        hidden, n_features: size of that head.
+        hidden: widths of the head.
+        n_features: what both judges take.
         leaving_share: of the clean images that p-values are read off, on which nothing was chosen.
         proxies_leaving: share of the proxies that leave, in the trial.
         forward_equivalents: what a verdict on a clean image costs on average.

@@ -29,7 +29,8 @@ class JointOutputs:
 
     Attributes:
         logits: shape (image, label).
-        scores: log-odds of the head, shape (image,).
+        scores: log-odds of the head, or, where images may leave early, what `detector.early_exit` makes of them; shape
+            (image,).
     """
 
     logits: Float[Tensor, "image label"]

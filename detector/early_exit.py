@@ -134,8 +134,8 @@ class EarlyExit:
         """A score for attackers, who pass by whichever road is nearer; it has the gradient of that road.
 
         Below `threshold`, which must lie above `FLOOR`, exactly where an image passes at the rate of that threshold:
-        either it leaves, or its full evidence scores below. Above, it says how many nats of log-odds are missing on
-        the nearer road.
+        either it leaves, or its full evidence scores below. Above, it says how far the nearer road is, in the unit of
+        whichever judge bars it.
         """
         by_leaving = first + torch.where(self.leaves(first), FLOOR, threshold)
         return torch.minimum(by_leaving, squashed(full))

@@ -15,7 +15,8 @@ class Evidence:
 
     Attributes:
         paths: what the paths show.
-        scores: log-odds of the head, shape (image,).
+        scores: log-odds of the head, or, where images may leave early, what `detector.early_exit` makes of them; shape
+            (image,).
         profiles: cross-entropy in nats from image to prototype, shape (image, prototype, waypoint), ends included.
         has_left: which images left after a first look. Of them everything that was not measured is no number:
             features, takeover, claims, and the profiles between image and prototype.

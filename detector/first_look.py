@@ -18,7 +18,7 @@ class Glance:
     """What a first look at some images showed.
 
     Attributes:
-        features: what its head judges, in the order in which the full evidence has the same columns.
+        features: what its judges take, in the order in which the full evidence has the same columns.
         start: what paths are measured from.
         smoothed, auxiliary: columns of the smoothed versions and of the auxiliary classifier; without any where the
             first look does not take them in.

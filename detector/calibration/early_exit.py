@@ -28,9 +28,9 @@ class ExitTrainee:
     """A finished bundle that may let clear images leave, and the images for that, of which no two parts share any.
 
     Attributes:
-        learning: what the first head learns from.
-        validation: they say when to stop, and below which score images leave.
-        trial: of these the figures in the bundle's record are; they decide whether it pays.
+        learning: what both judges of a first look learn from.
+        validation: they say when to stop, what is ordinary, and below which score of the head images leave.
+        trial: they decide whether it pays; the figures about proxies in the bundle's record are of these.
         clean: correctly classified images that p-values are read off, and that decide nothing else.
         stream: how the bundle drew clean images and proxies.
     """
@@ -62,7 +62,8 @@ def with_early_exit(
         added_to: digest of the bundle's files, where it was a finished one.
 
     Raises:
-        CalibrationError: the bundle searches paths of images in doubt, or no proxy fooled the classifier.
+        CalibrationError: the bundle searches paths of images in doubt, no proxy fooled the classifier, or there are
+            too few clean images to say what is ordinary.
         BundleError: its auxiliary classifier looks along paths.
     """
     if trainee.bundle.second_opinion is not None:
@@ -72,20 +73,18 @@ def with_early_exit(
         )
     with own_randomness(seed, trainee.classifier.device):
         making = _Making(trainee, settings, fitting, Generator().manual_seed(seed))
-        exits = making.exits()
-        validation, natural = making.tried(exits.judged, trainee.validation), making.natural(trainee.validation)
-        bound = bound_on(validation, exits.judged(natural).detach().cpu(), settings)
+        natural = making.natural(trainee.validation)
+        exits = making.exits(natural)
+        bound = bound_on(making.tried(exits.judged, trainee.validation), exits.judged(natural).detach().cpu(), settings)
         if bound is None:
             return _left_out(trainee.bundle, {}, "nothing can leave without losing what the full evidence shows")
         exits = dataclasses.replace(exits, leave_below=bound)
-        trial = making.tried(exits.first_scores, trainee.trial)
+        trial, leaving = making.tried(exits.first_scores, trainee.trial), making.leaving(exits, trainee.trial)
         conformal = making.conformal(exits)
-        crowded = why_no_room(conformal, trainee.bundle.record.false_positive_rates)
-        if crowded is not None:
-            return _left_out(trainee.bundle, {}, crowded)
         record = making.record(exits, trial, conformal, seed, added_to)
     found = _figures(record)
-    reason = why_not(trial, trainee.bundle.forward_equivalents / record.forward_equivalents, settings)
+    reason = why_no_room(leaving, trainee.bundle.record.false_positive_rates)
+    reason = reason or why_not(trial, trainee.bundle.forward_equivalents / making.cost(leaving), settings)
     if reason is not None:
         return _left_out(trainee.bundle, found, reason)
     proxies = exits.combined(trial.first, trial.full)[trial.is_proxy > 0]
@@ -120,14 +119,18 @@ class _Making:
             available=available,
         )
 
-    def exits(self) -> EarlyExit:
-        """Both judges of the first look; nothing leaves as long as there is no bound for the head."""
+    def exits(self, natural: Tensor) -> EarlyExit:
+        """Both judges of the first look; nothing leaves as long as there is no bound for the head.
+
+        Args:
+            natural: what it shows of the validation's clean images.
+        """
         learn = require_proxies(self._examples(self.first, self.trainee.learning, self.n_learned))
         validate = require_proxies(self._examples(self.first, self.trainee.validation, self.n_unseen))
         head = fit_head(learn, validate, self.trainee.bundle.record.hidden, self.fitting)
         ordinary = fit_typicality(self.natural(self.trainee.learning))
         # Of images that it was not fitted to, which it finds further away than its own.
-        distances = ordinary(self.natural(self.trainee.validation)).double()
+        distances = ordinary(natural).double()
         return EarlyExit(
             looks=self.looks.looks,
             head=head,
@@ -165,6 +168,14 @@ class _Making:
         pixels = (to_pixels(part, self.trainee.classifier.device) for part in torch.split(clean.images, self.chunk))
         return torch.cat([self.looks.glance(part).features for part in pixels])
 
+    def leaving(self, exits: EarlyExit, data: LabelledImages) -> float:
+        """Share of clean images that leave."""
+        return float(exits.leaves(exits.first_scores(self.natural(data))).double().mean())
+
+    def cost(self, leaving: float) -> float:
+        """Forward passes of an image on average, where such a share leaves."""
+        return leaving * self.looks.forward_equivalents + (1 - leaving) * self.trainee.bundle.forward_equivalents
+
     @torch.no_grad()
     def conformal(self, exits: EarlyExit) -> ConformalScores:
         """The cascade's own scores of the images that p-values are read off."""
@@ -177,7 +188,7 @@ class _Making:
     def record(
         self, exits: EarlyExit, trial: Tried, conformal: ConformalScores, seed: int, added_to: str | None
     ) -> EarlyExitRecord:
-        share, first = float((conformal.scores < FLOOR).double().mean()), self.looks.forward_equivalents
+        share = float((conformal.scores < FLOOR).double().mean())
         return EarlyExitRecord(
             looks=exits.looks,
             leave_below=exits.leave_below,
@@ -186,7 +197,7 @@ class _Making:
             n_features=exits.head.n_features,
             leaving_share=share,
             proxies_leaving=trial.leaving(0.0, 1),
-            forward_equivalents=share * first + (1 - share) * self.trainee.bundle.forward_equivalents,
+            forward_equivalents=self.cost(share),
             auroc=trial.auroc(0.0),
             auroc_without=trial.auroc(-torch.inf),
             seed=seed,

@@ -1,4 +1,4 @@
-"""Below which first score an image may leave, and whether letting it pays."""
+"""Below which score of the head an ordinary image may leave, and whether letting it pays."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from detector.conformal import ConformalScores
 from detector.early_exit import FLOOR, EarlyExitSettings, squashed
 
 HIGHEST_RATE = 0.2
@@ -19,11 +18,12 @@ _N_TRIED = 200
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tried:
-    """First and full scores of the same images.
+    """What the first look and the full evidence make of the same images.
 
     Attributes:
-        first, full: of clean images and proxies, log-odds of the two heads; the first is +∞ of what does not look
-            ordinary, and so never leaves.
+        first: of clean images and proxies, the lower the clearer. While a bound is looked for it is what
+            `EarlyExit.judged` says, log-odds or +∞; afterwards it is `EarlyExit.first_scores`.
+        full: of the same, log-odds of the head of the full evidence.
         is_proxy: 1 a proxy, 0 a clean image.
     """
 
@@ -52,7 +52,7 @@ def bound_on(tried: Tried, natural: Float[Tensor, " image"], settings: EarlyExit
     """The highest bound that keeps to the settings on these images; nothing where none does.
 
     Args:
-        natural: first scores of clean images as they are. Those of `tried` may carry noise, and leave less often.
+        natural: the same of clean images as they are. Those of `tried` may carry noise, and leave less often.
     """
     shares = torch.linspace(settings.most_leaving, 0, _N_TRIED + 1, dtype=torch.float64)[:-1]
     least = tried.auroc(-torch.inf) - settings.most_auroc_lost
@@ -63,16 +63,16 @@ def bound_on(tried: Tried, natural: Float[Tensor, " image"], settings: EarlyExit
     return None
 
 
-def why_no_room(conformal: ConformalScores, rates: Sequence[float]) -> str | None:
+def why_no_room(leaving: float, rates: Sequence[float]) -> str | None:
     """Why so many leave that thresholds do not lie among images measured in full, as the end of a sentence.
 
     Args:
-        conformal: scores of the cascade.
+        leaving: share of clean images that leave.
         rates: false-positive rates that the bundle is to serve, besides all up to `HIGHEST_RATE`.
     """
     highest = max(HIGHEST_RATE, *rates)
-    if conformal.threshold(highest) <= FLOOR:
-        return f"so many calibration images leave that none is measured in full at a rate of {highest:g}"
+    if 1 - leaving <= highest:
+        return f"{leaving:.0%} of clean images leave, so that none is measured in full at a rate of {highest:g}"
     return None
 
 

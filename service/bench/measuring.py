@@ -13,7 +13,7 @@ from service.bench.forward_rate import Forward, ForwardRate, forwards_of, roofli
 from service.bench.latency import Latency, latency_of
 from service.bench.memory import Peak, peak_of
 from service.bench.request import BenchRequest
-from service.bench.steps import Work, works_of
+from service.bench.steps import Work, images_for, works_of
 from service.bench.timing import Lasting, Timing, alternate, lasting, median_ratio, spread_of
 from service.options import RuntimeName
 
@@ -107,7 +107,7 @@ def measure_contenders(
                 passes=found,
                 forward=forward,
                 roofline=roofline_shares(each[name], forward.seconds, found.taken),
-                latency=latency_of(one.detector, spread_over(works[name].images, LATENCY_IMAGES)),
+                latency=latency_of(one.detector, _single_images(one, works[name], request.images)),
                 peak=_peak(one, request, threads),
             )
         )
@@ -145,6 +145,11 @@ def _rate(way: Forward, seconds: Sequence[float], n_repeats: int) -> ForwardRate
 
 def _bare(name: str, number: int) -> str:
     return f"{name}: bare classifier {number}"
+
+
+def _single_images(opened: Opened, work: Work, source: str | None) -> Images:
+    """Those whose latency is taken; of noise a step may hold a single one, which leaves early or does not."""
+    return images_for(opened, None, LATENCY_IMAGES) if source is None else spread_over(work.images, LATENCY_IMAGES)
 
 
 def spread_over(images: Images, most: int) -> Images:

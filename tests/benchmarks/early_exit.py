@@ -22,7 +22,7 @@ from rich.table import Table
 
 from detector.calibration.splits import without_digests
 from detector.detector import Detector
-from detector.evaluation.adaptive import ADAPTIVE, SkippedAdaptive, run_adaptive
+from detector.evaluation.adaptive import ADAPTIVE, AdaptiveRun, SkippedAdaptive, run_adaptive
 from detector.evaluation.attacked import SkippedAttack, run_attack
 from detector.evaluation.attacks.suites import specs_named
 from detector.evaluation.metrics import auroc, rate_estimate
@@ -128,14 +128,26 @@ def evaded(detectors: dict[str, Detector], clean: LabelledImages, asked: argpars
     names = [name for name in asked.adaptive.split(",") if name]
     found: dict[str, Any] = {}
     for spec in (spec for spec in ADAPTIVE if spec.name in names):
-        for name, detector in detectors.items():
-            run = run_adaptive(spec, detector, clean, seed=asked.seed, progress=progress)
-            if isinstance(run, SkippedAdaptive):
-                continue
-            left = judged(detector, run.images)[1]
-            share = vars(run.figures.evaded[0.05])
-            found.setdefault(spec.name, {})[name] = {"n": run.figures.n, "evaded": share, "left": float(left.mean())}
+        runs = {
+            name: run_adaptive(spec, detector, clean[asked.skip :], seed=asked.seed, progress=progress)
+            for name, detector in detectors.items()
+        }
+        if any(isinstance(run, SkippedAdaptive) for run in runs.values()):
+            continue
+        rows = {name: {"evaded": vars(run.figures.evaded[0.05]), "n": run.figures.n} for name, run in runs.items()}
+        rows["early"]["left"] = float(judged(detectors["early"], runs["early"].images)[1].mean())
+        # Who finds the roads apart may take either: what passes the full evidence may pass the early one, too.
+        either = np.any([passed(detectors["early"], run) for run in runs.values()], axis=0)
+        rows["early"]["either"] = vars(rate_estimate(int(either.sum()), len(either)))
+        found[spec.name] = rows
     return found
+
+
+def passed(detector: Detector, run: AdaptiveRun) -> np.ndarray:
+    """Which images pass as the label that the attack was after, at 5 %."""
+    verdicts = detector.inspect(run.images)
+    pairs = zip(verdicts, run.targets.tolist(), strict=True)
+    return np.array([one.label == target and (one.p_value or 0.0) > RATES[-1] for one, target in pairs])
 
 
 def show(found: dict[str, Any]) -> None:

@@ -79,7 +79,7 @@ def test_a_failure_while_saving_leaves_the_old_bundle(
     _change_record(saved, seed=77)
     replace = Path.replace
     if step == "writing":
-        monkeypatch.setattr(module, "save_tensors", _fail)
+        monkeypatch.setattr(module, "save", _fail)
     else:
         # Only the last of the renamings, that of the new bundle, fails.
         monkeypatch.setattr(
@@ -94,7 +94,7 @@ def test_a_failure_while_saving_leaves_the_old_bundle(
 def test_a_failure_while_saving_for_the_first_time_leaves_nothing(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "save_tensors", _fail)
+    monkeypatch.setattr(module, "save", _fail)
     with pytest.raises(OSError, match="no space left"):
         bundle.save(tmp_path / "bundle")
     assert _names(tmp_path) == set()
@@ -106,7 +106,7 @@ def test_an_interrupt_while_saving_leaves_the_old_bundle(
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "save_tensors", interrupt)
+    monkeypatch.setattr(module, "save", interrupt)
     with pytest.raises(KeyboardInterrupt):
         bundle.save(saved)
     assert _names(tmp_path) == {"bundle"}
@@ -238,55 +238,6 @@ def test_every_failure_is_a_detector_error(saved: Path, calibrated: Callable[...
         Bundle.load(saved)
 
 
-def test_an_early_exit_comes_back_bit_by_bit(leaving: Bundle, tmp_path: Path) -> None:
-    leaving.save(tmp_path / "leaving")
-    loaded = Bundle.load(tmp_path / "leaving")
-    assert leaving.early_exit is not None
-    assert loaded.early_exit is not None
-    assert loaded.record.early_exit == leaving.record.early_exit
-    for field in ("looks", "leave_below", "ordinary_below"):
-        assert getattr(loaded.early_exit, field) == getattr(leaving.early_exit, field)
-    features = torch.randn(5, leaving.early_exit.head.n_features, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(loaded.early_exit.first_scores(features), leaving.early_exit.first_scores(features))
-    assert loaded.expected_forward_equivalents == 1 + 0.5 * (loaded.forward_equivalents - 1)
-
-
-def test_a_bundle_of_an_older_schema_has_no_early_exit(saved: Path) -> None:
-    content = json.loads((saved / RECORD_FILE).read_text())
-    del content["early_exit"]
-    (saved / RECORD_FILE).write_text(json.dumps(content | {"schema_version": 4}))
-    assert Bundle.load(saved).early_exit is None
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"n_features": 3},
-        {"hidden": [7]},
-        {"looks": ["everything"]},
-        {"leave_below": float("nan")},
-        {"ordinary_below": float("inf")},
-        {"leaving_share": 1.0},
-    ],
-)
-def test_an_early_exit_that_does_not_fit_is_refused(leaving: Bundle, tmp_path: Path, changes: dict[str, Any]) -> None:
-    leaving.save(tmp_path / "leaving")
-    found = json.loads((tmp_path / "leaving" / RECORD_FILE).read_text())["early_exit"]
-    _change_record(tmp_path / "leaving", early_exit=found | changes)
-    with pytest.raises(BundleError, match="copy the bundle again"):
-        Bundle.load(tmp_path / "leaving")
-
-
-@pytest.mark.parametrize("judge", ["first_head.", "first_ordinary."])
-def test_an_early_exit_without_one_of_its_judges_is_refused(leaving: Bundle, tmp_path: Path, judge: str) -> None:
-    leaving.save(tmp_path / "leaving")
-    tensors = load_file(tmp_path / "leaving" / TENSOR_FILE)
-    kept = {name: tensor for name, tensor in tensors.items() if not name.startswith(judge)}
-    save_file(kept, tmp_path / "leaving" / TENSOR_FILE)
-    with pytest.raises(BundleError, match="damaged or does not fit"):
-        Bundle.load(tmp_path / "leaving")
-
-
 def test_figures_that_are_noted_stand_beside_the_others_and_other_fields_change_with_them(bundle: Bundle) -> None:
     before = dict(bundle.record.measured)
     noted = bundle.noted({"gain": 0.5}, notes=("found",))
@@ -302,3 +253,13 @@ def test_a_first_look_may_take_in_what_the_full_evidence_does(bundle: Bundle) ->
     both = plain.model_copy(update={"smoothings": (Smoothing.MEDIAN,), "auxiliary": auxiliary})
     assert plain.possible_looks == ()
     assert set(both.possible_looks) == {Look.AUXILIARY, Look.SMOOTHED}
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_whoever_may_read_new_files_may_read_a_bundle(bundle: Bundle, tmp_path: Path, mask: int, mode: int) -> None:
+    before = os.umask(mask)
+    try:
+        bundle.save(tmp_path / "bundle")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "bundle").iterdir()} == {mode}

@@ -89,6 +89,23 @@ def test_all_images_may_leave_and_none_may(leaving: Bundle, corners: Any, images
     assert straight(images[:0]).scores.shape == (0,)
 
 
+def test_what_looks_strange_stays_however_clear_the_head_finds_it(
+    leaving: Bundle, corners: Any, images: Tensor
+) -> None:
+    assert leaving.early_exit is not None
+    straight = StraightPaths.of(leaving, corners, None)
+    is_clear = straight(images).has_left
+    shown = straight.complete(images).paths.features[:, : leaving.early_exit.head.n_features]
+    distances = leaving.early_exit.ordinary(shown)
+    middle = float(distances[is_clear].median())
+    strict = leaving.replaced(early_exit=dataclasses.replace(leaving.early_exit, ordinary_below=middle))
+    vetoing = StraightPaths.of(strict, corners, None)
+    evidence = vetoing(images)
+    assert torch.equal(evidence.has_left, is_clear & (distances < middle))
+    assert 0 < int(evidence.has_left.sum()) < int(is_clear.sum())
+    assert_same(vetoing.densely(images), evidence)
+
+
 def test_a_verdict_does_not_depend_on_who_leaves_beside_it(leaving: Bundle, corners: Any, images: Tensor) -> None:
     detector = Detector(corners, leaving)
     together = detector.inspect(images)

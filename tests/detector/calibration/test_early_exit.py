@@ -6,10 +6,10 @@ import torch
 
 from detector.calibration import early_exit as module
 from detector.calibration.early_exit_bound import HIGHEST_RATE, Tried, auroc, bound_on, why_no_room, why_not
-from detector.conformal import ConformalScores
 from detector.detector import Detector
 from detector.early_exit import FLOOR, EarlyExitSettings, Look
 from detector.second_opinion import EscalationSettings
+from detector.straight import StraightPaths
 from detector.types import CalibrationError, to_pixels
 from detector.verdict import Decision, Outcome
 
@@ -92,14 +92,13 @@ def test_an_early_exit_is_kept_only_where_it_pays_and_costs_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_leaving", "rates", "refused"),
-    [(70, (0.05,), None), (70, (0.05, 0.35), 0.35), (85, (0.05,), HIGHEST_RATE), (100, (0.05,), HIGHEST_RATE)],
+    ("leaving", "rates", "refused"),
+    [(0.7, (0.05,), None), (0.7, (0.05, 0.35), 0.35), (0.85, (0.05,), HIGHEST_RATE), (1.0, (0.05,), HIGHEST_RATE)],
 )
 def test_room_is_left_for_all_rates_that_the_bundle_is_to_serve(
-    n_leaving: int, rates: tuple[float, ...], refused: float | None
+    leaving: float, rates: tuple[float, ...], refused: float | None
 ) -> None:
-    conformal = ConformalScores.of(torch.tensor([-1.0] * n_leaving + [1.0] * (100 - n_leaving)))
-    found = why_no_room(conformal, rates)
+    found = why_no_room(leaving, rates)
     assert found is None if refused is None else str(found).endswith(f"at a rate of {refused:g}")
 
 
@@ -116,7 +115,6 @@ def test_a_bundle_with_an_early_exit_says_what_it_saves_and_keeps_its_promise(
     # It asks no auxiliary classifier, which a first look was to take in, too.
     assert (record.looks, made.early_exit.looks) == ((Look.SMOOTHED,), (Look.SMOOTHED,))
     assert made.record.measured["early_exit_kept"] == 1.0
-    assert record.ordinary_below == made.early_exit.ordinary_below
     first = 1 + len(made.record.smoothings)
     share = record.leaving_share
     assert 0.2 < share < 0.9
@@ -133,6 +131,23 @@ def test_a_bundle_with_an_early_exit_says_what_it_saves_and_keeps_its_promise(
     left = sum(verdict.outcome is Outcome.LEFT_EARLY for verdict in verdicts) / len(verdicts)
     assert left == pytest.approx(share, abs=3 * (0.25 * n_both) ** 0.5)
     assert float((made.conformal.scores < FLOOR).double().mean()) == share
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.98, 0.75, 1.0), (0.5, 0.2, 0.8)])
+def test_so_many_clean_images_are_ordinary_as_were_to_be(
+    calibrated: Any, tiny_settings: Any, corners: Any, corner_images: Any, share: float, least: float, most: float
+) -> None:
+    """Within what the quantile of a dozen images may be off by."""
+    settings = dataclasses.replace(LENIENT, looks=(), ordinary_share=share, most_leaving=0.2)
+    made = calibrated(dataclasses.replace(tiny_settings, early_exit=settings), held_out=corner_images(400, seed=2))
+    assert made.early_exit is not None, made.record.notes
+    fresh = corner_images(400, seed=78)
+    pixels = to_pixels(fresh.images)
+    pixels = pixels[corners(pixels).logits.argmax(1) == fresh.labels]
+    features = StraightPaths.of(made, corners, None).complete(pixels).paths.features
+    shown = features[:, : made.early_exit.head.n_features]
+    is_ordinary = made.early_exit.ordinary(shown) < made.early_exit.ordinary_below
+    assert least < float(is_ordinary.double().mean()) <= most
 
 
 @pytest.mark.parametrize("reason", ["why_not", "why_no_room"])
