@@ -22,10 +22,17 @@ def coarse(toy: Any, corners: Any) -> Any:
     return toy(lambda pixels: 0.1 * corners.logits(pixels), n_labels=4, input_shape=(1, 4, 4), name="coarse")
 
 
+_WATCHED: list[Bundle] = []
+
+
 @pytest.fixture
 def watched(calibrated: Callable[..., Bundle], coarse: Any, tiny_settings: CalibrationSettings) -> Bundle:
-    settings = dataclasses.replace(tiny_settings, auxiliary_prototypes=1)
-    return calibrated(settings, auxiliary=coarse, provenance=NAMED)
+    """The same bundle for every test; none may change it."""
+    if not _WATCHED:
+        settings = dataclasses.replace(tiny_settings, auxiliary_prototypes=1)
+        _WATCHED.append(calibrated(settings, auxiliary=coarse, provenance=NAMED))
+        coarse.batches.clear()
+    return _WATCHED[0]
 
 
 @pytest.fixture

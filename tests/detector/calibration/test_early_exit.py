@@ -152,16 +152,15 @@ def test_so_many_clean_images_are_ordinary_as_were_to_be(
 
 @pytest.mark.parametrize("reason", ["why_not", "why_no_room"])
 def test_one_that_does_not_pay_leaves_the_bundle_as_it_was_and_says_why(
-    calibrated: Any, tiny_settings: Any, monkeypatch: Any, reason: str
+    calibrated: Any, bundle: Any, tiny_settings: Any, monkeypatch: Any, reason: str
 ) -> None:
     monkeypatch.setattr(module, reason, lambda *_: "it does not pay")
-    plain = calibrated(tiny_settings)
     found = calibrated(dataclasses.replace(tiny_settings, early_exit=LENIENT))
     assert (found.early_exit, found.record.early_exit) == (None, None)
-    assert torch.equal(found.conformal.scores, plain.conformal.scores)
+    assert torch.equal(found.conformal.scores, bundle.conformal.scores)
     assert found.record.measured["early_exit_kept"] == 0.0
     assert found.record.notes == ("An early exit was tried and left out: it does not pay.",)
-    assert found.expected_forward_equivalents == plain.forward_equivalents
+    assert found.expected_forward_equivalents == bundle.forward_equivalents
 
 
 def test_a_bundle_that_searches_gets_no_early_exit(tiny_settings: Any) -> None:

@@ -147,6 +147,7 @@ def _own_margins(corners: Any, prototypes: PrototypeSet) -> Tensor:
     return logits.diagonal() - logits.scatter(1, torch.arange(4)[:, None], -torch.inf).amax(1)
 
 
+@pytest.mark.slow
 def test_prototypes_come_home_to_their_class_where_leaving_it_costs_enough(
     learn: Callable[..., Any], corners: Any
 ) -> None:

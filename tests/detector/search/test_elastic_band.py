@@ -90,7 +90,10 @@ def test_the_published_saddle_is_the_one_found_by_root_finding() -> None:
     "method",
     [
         neb(41, spring=100.0, fire=STIFF, steps=800, climb_after=100, tolerance=0.5),
-        auto_neb(5, 31, spring=100.0, fire=STIFF, steps=800, climb_after=200, tolerance=0.5, excess=0.002),
+        pytest.param(
+            auto_neb(5, 31, spring=100.0, fire=STIFF, steps=800, climb_after=200, tolerance=0.5, excess=0.002),
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["neb", "auto-neb"],
 )
