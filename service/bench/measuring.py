@@ -15,6 +15,7 @@ from service.bench.memory import Peak, peak_of
 from service.bench.request import BenchRequest
 from service.bench.steps import Work, images_for, works_of
 from service.bench.timing import Lasting, Timing, alternate, lasting, median_ratio, spread_of
+from service.imagesets.selection import evenly_spread
 from service.options import RuntimeName
 
 LATENCY_IMAGES = 32
@@ -107,7 +108,7 @@ def measure_contenders(
                 passes=found,
                 forward=forward,
                 roofline=roofline_shares(each[name], forward.seconds, found.taken),
-                latency=latency_of(one.detector, _single_images(one, works[name], request.images)),
+                latency=latency_of(one.detector, single_images(one, works[name], request.images)),
                 peak=_peak(one, request, threads),
             )
         )
@@ -147,15 +148,11 @@ def _bare(name: str, number: int) -> str:
     return f"{name}: bare classifier {number}"
 
 
-def _single_images(opened: Opened, work: Work, source: str | None) -> Images:
+def single_images(opened: Opened, work: Work, source: str | None) -> Images:
     """Those whose latency is taken; of noise a step may hold a single one, which leaves early or does not."""
-    return images_for(opened, None, LATENCY_IMAGES) if source is None else spread_over(work.images, LATENCY_IMAGES)
-
-
-def spread_over(images: Images, most: int) -> Images:
-    """So many of the images at most, evenly spread over them; sets often come sorted by label."""
-    n_images = min(most, len(images))
-    return images[torch.arange(n_images) * len(images) // n_images]
+    if source is None:
+        return images_for(opened, None, LATENCY_IMAGES)
+    return work.images[torch.from_numpy(evenly_spread(len(work.images), LATENCY_IMAGES))]
 
 
 def passes_of(opened: Opened, work: Work) -> Passes:

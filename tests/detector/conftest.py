@@ -1,6 +1,8 @@
 """A small bundle for the toy classifier, made once."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import torch
 
 from detector.bundle import Bundle
-from detector.bundle_record import EarlyExitRecord
+from detector.bundle_record import RECORD_FILE, EarlyExitRecord
 from detector.calibration import CalibrationSettings, Provenance, calibrate
 from detector.calibration.fitting import FittingSettings
 from detector.calibration.learning import LearningSettings
@@ -75,6 +77,17 @@ def bundle(calibrated: Callable[..., Bundle]) -> Bundle:
     if not _BUNDLES:
         _BUNDLES.append(calibrated())
     return _BUNDLES[0]
+
+
+@pytest.fixture
+def change_record() -> Callable[..., None]:
+    """Writes other values into the record of a bundle's folder."""
+
+    def change(folder: Path, **changes: Any) -> None:
+        record = json.loads((folder / RECORD_FILE).read_text())
+        (folder / RECORD_FILE).write_text(json.dumps(record | changes))
+
+    return change
 
 
 @pytest.fixture

@@ -20,11 +20,6 @@ def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def _change_record(folder: Path, **changes: Any) -> None:
-    record = json.loads((folder / RECORD_FILE).read_text())
-    (folder / RECORD_FILE).write_text(json.dumps(record | changes))
-
-
 @pytest.fixture
 def saved(bundle: Bundle, tmp_path: Path) -> Path:
     bundle.save(tmp_path / "bundle")
@@ -74,9 +69,14 @@ def _fail(*_: Any, **__: Any) -> None:
 
 @pytest.mark.parametrize("step", ["writing", "renaming"])
 def test_a_failure_while_saving_leaves_the_old_bundle(
-    bundle: Bundle, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    bundle: Bundle,
+    saved: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    change_record: Callable[..., None],
 ) -> None:
-    _change_record(saved, seed=77)
+    change_record(saved, seed=77)
     replace = Path.replace
     if step == "writing":
         monkeypatch.setattr(module, "save", _fail)
@@ -135,8 +135,8 @@ def test_a_file_is_no_bundle(tmp_path: Path) -> None:
         Bundle.load(tmp_path / "file")
 
 
-def test_a_newer_schema_asks_for_an_upgrade(saved: Path) -> None:
-    _change_record(saved, schema_version=SCHEMA_VERSION + 1)
+def test_a_newer_schema_asks_for_an_upgrade(saved: Path, change_record: Callable[..., None]) -> None:
+    change_record(saved, schema_version=SCHEMA_VERSION + 1)
     with pytest.raises(BundleError, match=f"schema {SCHEMA_VERSION + 1}, .* up to {SCHEMA_VERSION}; upgrade"):
         Bundle.load(saved)
 
@@ -158,8 +158,10 @@ def test_bytes_that_are_no_text_are_named(saved: Path) -> None:
     ("changes", "field"),
     [({"seed": "many"}, "seed"), ({"prototype_kinds": ["painted"]}, "prototype_kinds.0"), ({"extra": 1}, "extra")],
 )
-def test_a_field_that_does_not_fit_is_named(saved: Path, changes: dict[str, Any], field: str) -> None:
-    _change_record(saved, **changes)
+def test_a_field_that_does_not_fit_is_named(
+    saved: Path, changes: dict[str, Any], field: str, change_record: Callable[..., None]
+) -> None:
+    change_record(saved, **changes)
     with pytest.raises(BundleError, match=f"{RECORD_FILE}: {field}: .*copy the bundle again"):
         Bundle.load(saved)
 
@@ -210,8 +212,8 @@ def test_a_bundle_of_an_older_schema_has_a_learned_head_and_proxies_made_with_gr
     assert torch.equal(loaded.head(features), bundle.head(features))
 
 
-def test_tensors_of_another_kind_of_head_are_refused(saved: Path) -> None:
-    _change_record(saved, head="typicality")
+def test_tensors_of_another_kind_of_head_are_refused(saved: Path, change_record: Callable[..., None]) -> None:
+    change_record(saved, head="typicality")
     with pytest.raises(BundleError, match="does not fit"):
         Bundle.load(saved)
 

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,6 @@ from safetensors.torch import load_file, save_file
 from detector.bundle import TENSOR_FILE, Bundle
 from detector.bundle_record import RECORD_FILE
 from detector.types import BundleError
-
-
-def _change_record(folder: Path, **changes: Any) -> None:
-    record = json.loads((folder / RECORD_FILE).read_text())
-    (folder / RECORD_FILE).write_text(json.dumps(record | changes))
 
 
 def test_an_early_exit_comes_back_bit_by_bit(leaving: Bundle, tmp_path: Path) -> None:
@@ -49,10 +45,12 @@ def test_a_bundle_of_an_older_schema_has_no_early_exit(bundle: Bundle, tmp_path:
         {"leaving_share": 1.0},
     ],
 )
-def test_an_early_exit_that_does_not_fit_is_refused(leaving: Bundle, tmp_path: Path, changes: dict[str, Any]) -> None:
+def test_an_early_exit_that_does_not_fit_is_refused(
+    leaving: Bundle, tmp_path: Path, changes: dict[str, Any], change_record: Callable[..., None]
+) -> None:
     leaving.save(tmp_path / "leaving")
     found = json.loads((tmp_path / "leaving" / RECORD_FILE).read_text())["early_exit"]
-    _change_record(tmp_path / "leaving", early_exit=found | changes)
+    change_record(tmp_path / "leaving", early_exit=found | changes)
     with pytest.raises(BundleError, match="copy the bundle again"):
         Bundle.load(tmp_path / "leaving")
 

@@ -127,7 +127,7 @@ def test_the_wheel_in_the_image_holds_what_the_tree_holds(
 ) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=context, check=True, capture_output=True)
-    (ours,), (theirs,) = tmp_path.glob("*.whl"), (builder.folder / "application/root/build/dist").glob("*.whl")
+    (ours,), (theirs,) = tmp_path.glob("*.whl"), (builder.folder / "application/system/build/dist").glob("*.whl")
     assert contents(ours) == contents(theirs)
 
 

@@ -102,6 +102,12 @@ def test_room_is_left_for_all_rates_that_the_bundle_is_to_serve(
     assert found is None if refused is None else str(found).endswith(f"at a rate of {refused:g}")
 
 
+def correct(corners: Any, data: Any) -> Any:
+    """Pixels of the images that the classifier gets right."""
+    pixels = to_pixels(data.images)
+    return pixels[corners(pixels).logits.argmax(1) == data.labels]
+
+
 @pytest.fixture
 def made(calibrated: Any, tiny_settings: Any, corner_images: Any) -> Any:
     return calibrated(dataclasses.replace(tiny_settings, early_exit=LENIENT), held_out=corner_images(400, seed=2))
@@ -120,9 +126,7 @@ def test_a_bundle_with_an_early_exit_says_what_it_saves_and_keeps_its_promise(
     assert 0.2 < share < 0.9
     assert record.forward_equivalents == pytest.approx(share * first + (1 - share) * made.forward_equivalents)
     assert made.expected_forward_equivalents == record.forward_equivalents
-    fresh = corner_images(400, seed=77)
-    pixels = to_pixels(fresh.images)
-    pixels = pixels[corners(pixels).logits.argmax(1) == fresh.labels]
+    pixels = correct(corners, corner_images(400, seed=77))
     verdicts = Detector(corners, made, HIGHEST_RATE).inspect(pixels)
     flagged = sum(verdict.decision is Decision.ADVERSARIAL for verdict in verdicts) / len(verdicts)
     # Three standard errors of the share itself and of the threshold, which rests on some sixty images.
@@ -141,9 +145,7 @@ def test_so_many_clean_images_are_ordinary_as_were_to_be(
     settings = dataclasses.replace(LENIENT, looks=(), ordinary_share=share, most_leaving=0.2)
     made = calibrated(dataclasses.replace(tiny_settings, early_exit=settings), held_out=corner_images(400, seed=2))
     assert made.early_exit is not None, made.record.notes
-    fresh = corner_images(400, seed=78)
-    pixels = to_pixels(fresh.images)
-    pixels = pixels[corners(pixels).logits.argmax(1) == fresh.labels]
+    pixels = correct(corners, corner_images(400, seed=78))
     features = StraightPaths.of(made, corners, None).complete(pixels).paths.features
     shown = features[:, : made.early_exit.head.n_features]
     is_ordinary = made.early_exit.ordinary(shown) < made.early_exit.ordinary_below

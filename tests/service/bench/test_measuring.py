@@ -6,7 +6,7 @@ from service.bench import measuring
 from service.bench.contenders import Calibrated, Contender, open_contender
 from service.bench.forward_rate import Forward, ForwardRate
 from service.bench.measuring import best_ways, fastest, passes_of, per_image
-from service.bench.steps import work_of
+from service.bench.steps import Work, work_of
 from service.bench.timing import Lasting
 from service.options import RuntimeName
 
@@ -59,7 +59,12 @@ def test_passes_are_counted_with_torch_and_taken_for_granted_in_a_graph(digits):
     assert (found.counted, found.taken) == (None, 7)
 
 
-def test_single_images_are_spread_over_those_that_were_timed():
-    images = torch.arange(10)[:, None]
-    assert measuring.spread_over(images, 4).flatten().tolist() == [0, 2, 5, 7]
-    assert measuring.spread_over(images, 32).flatten().tolist() == list(range(10))
+@pytest.mark.parametrize(("most", "rows"), [(4, [0, 2, 5, 7]), (32, list(range(10)))])
+def test_single_images_are_spread_over_those_that_were_timed(digits, monkeypatch, most, rows):
+    monkeypatch.setattr(measuring, "LATENCY_IMAGES", most)
+    work = Work(images=torch.arange(10.0).view(10, 1, 1, 1), images_per_step=5, run=lambda: None)
+    assert measuring.single_images(digits, work, "a set").flatten().tolist() == rows
+
+
+def test_single_images_of_noise_are_many_however_small_a_step_is(digits):
+    assert len(measuring.single_images(digits, work_of(digits, None, 1), None)) == measuring.LATENCY_IMAGES

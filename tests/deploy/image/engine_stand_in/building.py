@@ -20,7 +20,10 @@ PARTS = {"/": "", "/usr": "/usr", "/etc": "/etc"} | (
 )
 """Where the parts of a root come from: folders of this machine below the layers, or nothing but layers."""
 
-PART_NAMES = {place: place.strip("/").replace("/", "-") or "root" for place in PARTS}
+WHOLE = "system"
+"""What a layer calls its part of the root itself."""
+
+PART_NAMES = {place: place.strip("/").replace("/", "-") or WHOLE for place in PARTS}
 FOLDERS = ("dev", "proc", "tmp", "root", "run", "opt", "var/lib", "usr", "etc")
 PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 REGISTRY = ("PIP_CERT", "PIP_DEFAULT_TIMEOUT", "PIP_FIND_LINKS", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy")
@@ -112,11 +115,11 @@ class Builder:
     def _started_from(self) -> Image:
         base, layer = Image(layers=[], environment={"PATH": PATH}), self.new_layer("base")
         for name in FOLDERS:
-            (layer / "root" / name).mkdir(parents=True)
+            (layer / WHOLE / name).mkdir(parents=True)
         for name in ("bin", "sbin", "lib", "lib64"):
-            (layer / "root" / name).symlink_to(f"usr/{name}")
+            (layer / WHOLE / name).symlink_to(f"usr/{name}")
         for place in self.wheels:
-            (layer / "root" / place.relative_to("/")).mkdir(parents=True)
+            (layer / WHOLE / place.relative_to("/")).mkdir(parents=True)
         base.layers = [layer]
         # Python's shared library lies at /usr/local now, as it does in Python's own images.
         upper = self.new_layer("linked")
@@ -181,11 +184,11 @@ class Builder:
     def _copy(self, image: Image, layer: Path, instruction: Instruction) -> None:
         *sources, target = instruction.rest.split()
         place = Path(image.folder, target)
-        written = layer / "root" / place.relative_to("/")
+        written = layer / WHOLE / place.relative_to("/")
         roots = [self._context]
         if stage := instruction.flags.get("from"):
             # Linked, not copied: layers are never written again. Nothing below is in a part of its own.
-            roots = [below / "root" for below in reversed(self.built(stage).layers)]
+            roots = [below / WHOLE for below in reversed(self.built(stage).layers)]
         for source in sources:
             paths = [path for root in roots if (path := root / source.lstrip("/")).exists()]
             assert paths, f"not there to be copied: {source}"
