@@ -18,7 +18,9 @@ from detector.types import LabelledImages
 
 torch.set_num_threads(1)
 # The same examples every time, however busy the machine is.
-hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
+hypothesis.settings.register_profile(
+    "steady", deadline=None, derandomize=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("steady")
 
 VARIABLE = "ISTHMUS_TEST_DATA"

@@ -22,7 +22,7 @@ from service.bundles import ClassifierChoice, open_detector
 
 BODY_BYTES = 2_000_000
 BODY_SECONDS = 2.0
-SECONDS_TO_START = 60.0
+SECONDS_TO_START = 120.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ def wait_until_ready(server: Server, process: subprocess.Popen[bytes], log: Path
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text()
         try:
-            if httpx.get(f"{server.url}/v2/health/ready", timeout=1).status_code == 200:
+            if httpx.get(f"{server.url}/v2/health/ready", timeout=10).status_code == 200:
                 return
         except httpx.TransportError:
             pass

@@ -113,7 +113,7 @@ BODIES = {
 
 @pytest.fixture(scope="module")
 def client(server: Any) -> Any:
-    with httpx.Client(base_url=server.url, timeout=5) as client:
+    with httpx.Client(base_url=server.url, timeout=30) as client:
         yield client
         assert client.get("/v2/health/ready").json() == {"live": True, "ready": True}
 

@@ -64,7 +64,7 @@ def test_a_server_says_where_it_is_before_it_is_ready_and_then_gives_verdicts(ru
 
 def test_a_server_under_load_answers_everything_that_it_has_accepted_and_ends_with_0(running_server, picture):
     """Whoever sends until the end either gets a verdict or no connection, and never half an answer."""
-    server = running_server("--drain-seconds", "0.5")
+    server = running_server("--drain-seconds", "3")
     outcomes, stop = [], threading.Event()
 
     def send():
@@ -91,7 +91,7 @@ def test_a_server_under_load_answers_everything_that_it_has_accepted_and_ends_wi
         for sender in senders:
             sender.result()
     assert len([began for began, _ in outcomes if began < told]) > 8
-    assert {status for began, status in outcomes if began < told + 0.4} == {200}
+    assert {status for began, status in outcomes if began < told + 1.5} == {200}
     assert {status for _, status in outcomes} <= {200, None}
 
 
@@ -100,7 +100,7 @@ def test_a_second_signal_ends_it_at_once(running_server):
     server.process.send_signal(signal.SIGINT)
     while not any(event["event"] == "draining" for event in server.events):
         time.sleep(0.02)
-    assert server.stop(timeout=5) == 128 + signal.SIGTERM
+    assert server.stop(timeout=30) == 128 + signal.SIGTERM
 
 
 def test_keys_are_exchanged_while_it_runs_and_stand_nowhere(running_server, tmp_path, picture):
@@ -117,7 +117,7 @@ def test_keys_are_exchanged_while_it_runs_and_stand_nowhere(running_server, tmp_
     new = tmp_path / "keys.new"
     new.write_text(f"bert:{BERT}\n")
     new.rename(keys)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while status(BERT) != 200 and time.monotonic() < until:
         time.sleep(0.1)
     assert (status(ANNA), status(BERT)) == (401, 200)

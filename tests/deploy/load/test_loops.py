@@ -16,10 +16,10 @@ HEALTH = request_bytes("GET", "/v2/health/live")
 
 
 def test_an_open_loop_sends_the_next_request_before_the_last_one_is_answered(fake, asked):
-    server = fake(plan=lambda _: (200, 0.3))
+    server = fake(plan=lambda _: (200, 1.0))
     replies = asked(server, lambda target: open_loop(target, [VERDICT], moments=[0.0, 0.01, 0.02, 0.03]))
-    # One after the other would take the last one 1.2 s.
-    assert all(0.3 <= reply.seconds < 0.6 for reply in replies)
+    # One after the other would take the last one four seconds.
+    assert all(1.0 <= reply.seconds < 3.0 for reply in replies)
     assert len(replies) == 4
 
 
@@ -54,14 +54,14 @@ def test_time_runs_from_when_a_request_was_due(fake, asked):
 
 
 def test_liveness_is_asked_while_the_work_goes_on_and_a_late_timer_is_seen(fake, asked):
-    server = fake(plan=lambda _: (200, 0.5), live_seconds=0.02)
+    server = fake(plan=lambda _: (200, 1.0), live_seconds=0.02)
     work = lambda target: watched(target, HEALTH, open_loop(target, [VERDICT], moments=[0.0]))  # noqa: E731
     replies, watch = asked(server, work)
     assert [reply.status for reply in replies] == [200]
     assert len(watch.liveness) >= 3
     assert min(watch.liveness) >= 0.02
     assert watch.heartbeats
-    assert 0.5 <= watch.seconds < 1.5
+    assert watch.seconds >= 1.0
 
 
 def test_chunked_answers_are_read_to_their_end_and_the_connection_goes_on(fake, asked):

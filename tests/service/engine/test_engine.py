@@ -138,7 +138,7 @@ def test_a_hung_step_is_not_live_and_its_ask_fails_at_its_deadline(serve):
     served = serve(step_seconds=0.02).start()
     release = threading.Event()
     served.device.before_step.append(lambda _: release.wait(SOON))
-    stuck = served.submit(1, seconds=0.05)
+    stuck = served.submit(1, seconds=2.0)
     wait_until(lambda: not served.engine.is_live)
     assert not served.engine.is_ready
     with pytest.raises(EngineError, match="not answered"):

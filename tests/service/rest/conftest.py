@@ -25,6 +25,9 @@ from service.rest.guards.stack import guards
 from service.runtime import ServedBundle
 from service.settings import ServeSettings
 
+SECONDS = 30.0
+"""That a busy machine may take over what takes milliseconds."""
+
 STALL = None
 """In place of a piece of a body: nothing comes any more."""
 
@@ -171,8 +174,8 @@ class Served:
     server: uvicorn.Server
 
     def connect(self) -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=5)
-        connection.settimeout(5)
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
+        connection.settimeout(SECONDS)
         return connection
 
     def exchange(self, request: bytes) -> bytes:
@@ -225,7 +228,7 @@ def served() -> Iterator[Callable[..., Served]]:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         running.append((server, thread))
-        until = time.monotonic() + 5
+        until = time.monotonic() + SECONDS
         while not server.started and time.monotonic() < until:
             time.sleep(0.005)
         return Served(listener.getsockname()[1], server)
@@ -233,7 +236,7 @@ def served() -> Iterator[Callable[..., Served]]:
     yield serve
     for server, thread in running:
         server.should_exit = server.force_exit = True
-        thread.join(5)
+        thread.join(SECONDS)
         assert not thread.is_alive()
 
 

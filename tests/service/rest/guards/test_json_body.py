@@ -34,13 +34,12 @@ def test_what_is_json_is_read_as_it_is_and_its_depth_is_known_exactly(value, esc
 
 
 @pytest.mark.parametrize("unit", [b"0,", b"[],", b"{},", b'"\\n",'])
-def test_what_only_keeps_the_parser_busy_is_not_parsed(unit):
+def test_what_only_keeps_the_parser_busy_is_not_parsed(unit, monkeypatch):
     few, many = (b"[" + unit * n_units + b"0]" for n_units in (10_000, 1_000_001))
     assert len(parse_json(few, 5)) == 10_001
-    began = time.perf_counter()
-    with pytest.raises(TooLargeError):
+    with monkeypatch.context() as unparsed, pytest.raises(TooLargeError):
+        unparsed.setattr("service.rest.guards.json_body.json.loads", None)
         parse_json(many, 5)
-    assert time.perf_counter() - began < 0.3
     assert len(parse_json(b"[0,0,0]", 5, most_marks=3)) == 3
     with pytest.raises(TooLargeError):
         parse_json(b"[0,0,0]", 5, most_marks=2)
