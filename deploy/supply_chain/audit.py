@@ -1,14 +1,17 @@
 """Known vulnerabilities of the packages in the image: `pip install pip-audit && python deploy/supply_chain/audit.py`.
 
-Asks PyPI's advisories. Exit codes: 0 none is known, 1 some are, 2 there is no pip-audit, 3 the advisories
-cannot be reached.
+Asks PyPI's advisories. Exit codes: 0 none is known but those of `accepted.toml`, 1 some are, 2 there is no pip-audit,
+3 the advisories cannot be reached.
 """
 
+import dataclasses
+import datetime
 import importlib.util
 import json
 import subprocess
 import sys
 import tempfile
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +20,43 @@ from lock import IMAGES, Locked, lock_of
 
 NO_TOOL, UNREACHABLE = 2, 3
 SECONDS = 120
+ACCEPTED = Path(__file__).with_name("accepted.toml")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """A vulnerability that somebody has looked at.
+
+    Attributes:
+        until: the last day on which it is accepted.
+        why: what keeps it from mattering.
+    """
+
+    id: str
+    package: str
+    until: datetime.date
+    why: str
+
+    def covers(self, package: str, names: Sequence[str], today: datetime.date) -> bool:
+        """Whether it is this one, and today is not too late."""
+        return self.package == package and self.id in names and today <= self.until
+
+
+def read_accepted(path: Path) -> list[Accepted]:
+    """What a file such as `accepted.toml` holds.
+
+    Raises:
+        ValueError: an entry lacks something, holds something else, or gives no reason.
+    """
+    found = []
+    for entry in tomllib.loads(path.read_text(encoding="utf-8")).get("accepted", []):
+        kinds = {"id": str, "package": str, "until": datetime.date, "why": str}
+        if entry.keys() != kinds.keys() or not all(type(entry[name]) is kind for name, kind in kinds.items()):
+            raise ValueError(f"{path}: each [[accepted]] has id, package, until (a day) and why, and one has {entry}")
+        if not entry["why"].strip():
+            raise ValueError(f"{path}: {entry['id']} gives no reason; say why it does not matter")
+        found.append(Accepted(**entry))
+    return found
 
 
 def requirements(packages: Sequence[Locked]) -> str:
@@ -24,23 +64,31 @@ def requirements(packages: Sequence[Locked]) -> str:
     return "".join(f"{package.name}=={package.version.partition('+')[0]}\n" for package in packages)
 
 
-def answer(report: Sequence[dict[str, Any]]) -> tuple[int, list[str]]:
+def answer(
+    report: Sequence[dict[str, Any]], accepted: Sequence[Accepted], today: datetime.date
+) -> tuple[int, list[str]]:
     """The exit code and what to say.
 
     Args:
         report: `dependencies` of what pip-audit writes: each has `vulns`, or `skip_reason` where there was no answer.
     """
-    found = [
-        f"{package['name']} {package['version']}: {flaw['id']}, fixed in {', '.join(flaw['fix_versions']) or 'nothing'}"
-        for package in report
-        for flaw in package.get("vulns", ())
-    ]
+    found, known = [], []
+    for package, flaw in ((one, flaw) for one in report for flaw in one.get("vulns", ())):
+        fixed = ", ".join(flaw["fix_versions"]) or "nothing"
+        said = f"{package['name']} {package['version']}: {flaw['id']}, fixed in {fixed}"
+        names = [flaw["id"], *flaw.get("aliases", ())]
+        covering = [one for one in accepted if one.covers(package["name"], names, today)]
+        if covering:
+            known.append(f"{said}; accepted until {covering[0].until}: {covering[0].why}")
+        else:
+            found.append(said)
     unknown = [package["name"] for package in report if "skip_reason" in package]
     if found:
-        return 1, found
+        return 1, [*found, *known]
     if unknown or not report:
-        return UNREACHABLE, [f"PyPI's advisories gave no answer about {len(unknown)} of {len(report)} packages"]
-    return 0, [f"no vulnerability is known of {len(report)} packages"]
+        silence = f"PyPI's advisories gave no answer about {len(unknown)} of {len(report)} packages"
+        return UNREACHABLE, [silence, *known]
+    return 0, [f"no {'other ' * bool(known)}vulnerability is known of {len(report)} packages", *known]
 
 
 def main() -> int:
@@ -48,6 +96,7 @@ def main() -> int:
     if importlib.util.find_spec("pip_audit") is None:
         print("there is no pip-audit: pip install pip-audit", file=sys.stderr)  # noqa: T201
         return NO_TOOL
+    accepted = read_accepted(ACCEPTED)
     packages = {(package.name, package.version): package for image in IMAGES for package in lock_of(image)}
     # torch is in both, as two builds of one version.
     lines = sorted(set(requirements(list(packages.values())).splitlines()))
@@ -64,7 +113,8 @@ def main() -> int:
             if not out.exists():
                 code, said = UNREACHABLE, run.stderr.strip().splitlines()[-1:]
             else:
-                code, said = answer(json.loads(out.read_text(encoding="utf-8"))["dependencies"])
+                report = json.loads(out.read_text(encoding="utf-8"))["dependencies"]
+                code, said = answer(report, accepted, datetime.datetime.now(tz=datetime.UTC).date())
     print("\n".join(said))  # noqa: T201
     return code
 

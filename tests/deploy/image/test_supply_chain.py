@@ -1,3 +1,4 @@
+import datetime
 import importlib.util
 import json
 import os
@@ -16,6 +17,7 @@ from cyclonedx.validation.json import JsonStrictValidator
 ROOT = Path(__file__).parent.parent.parent.parent
 FOLDER = ROOT / "deploy" / "supply_chain"
 IMAGES = ("cpu", "cuda")
+TODAY = datetime.date(2026, 12, 1)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +143,55 @@ def test_the_bill_of_materials_has_every_package_and_each_hangs_on_the_project(
 def test_silence_of_the_advisories_is_not_taken_for_safety(
     scripts: SimpleNamespace, report: list, code: int, said: str
 ) -> None:
-    assert scripts.audit.answer(report) == (code, [said])
+    assert scripts.audit.answer(report, [], TODAY) == (code, [said])
+
+
+FLAWED = [{"name": "a", "version": "1", "vulns": [{"id": "PYSEC-1", "aliases": ["CVE-1"], "fix_versions": ["2"]}]}]
+
+
+@pytest.mark.parametrize(
+    ("name", "package", "until", "code"),
+    [
+        ("PYSEC-1", "a", "2026-12-01", 0),
+        ("CVE-1", "a", "2026-12-02", 0),
+        ("PYSEC-1", "a", "2026-11-30", 1),
+        ("PYSEC-1", "b", "2026-12-01", 1),
+        ("PYSEC-2", "a", "2026-12-01", 1),
+    ],
+    ids=["its last day", "by another name", "too late", "of another package", "another one"],
+)
+def test_what_somebody_has_looked_at_is_accepted_until_its_day(
+    scripts: SimpleNamespace, tmp_path: Path, name: str, package: str, until: str, code: int
+) -> None:
+    path = tmp_path / "accepted.toml"
+    path.write_text(f'[[accepted]]\nid = "{name}"\npackage = "{package}"\nuntil = {until}\nwhy = "never opened"\n')
+    found, said = scripts.audit.answer(FLAWED, scripts.audit.read_accepted(path), TODAY)
+    assert found == code
+    flaw = "a 1: PYSEC-1, fixed in 2"
+    accepted = ["no other vulnerability is known of 1 packages", f"{flaw}; accepted until {until}: never opened"]
+    assert said == ([flaw] if code else accepted)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        'id = "CVE-1"\npackage = "a"\nuntil = 2026-12-01',
+        'id = "CVE-1"\npackage = "a"\nuntil = 2026-12-01\nwhy = " "',
+        'id = "CVE-1"\npackage = "a"\nuntil = "2026-12-01"\nwhy = "b"',
+        'id = "CVE-1"\npackage = "a"\nuntil = 2026-12-01T00:00:00\nwhy = "b"',
+    ],
+    ids=["no reason", "an empty one", "a day in quotes", "a moment"],
+)
+def test_nothing_is_accepted_without_a_day_and_a_reason(scripts: SimpleNamespace, tmp_path: Path, entry: str) -> None:
+    path = tmp_path / "accepted.toml"
+    path.write_text(f"[[accepted]]\n{entry}\n")
+    with pytest.raises(ValueError, match=r"accepted\.toml: "):
+        scripts.audit.read_accepted(path)
+
+
+def test_what_is_accepted_is_locked_in_some_image(scripts: SimpleNamespace) -> None:
+    locked = {package.name for image in scripts.lock.IMAGES for package in scripts.lock.lock_of(image)}
+    assert {one.package for one in scripts.audit.read_accepted(scripts.audit.ACCEPTED)} <= locked
 
 
 def test_the_cpu_build_of_torch_is_asked_for_where_the_image_gets_it(scripts: SimpleNamespace, dockerfile) -> None:
