@@ -74,7 +74,8 @@ def done_document(summary: Summary, out: Path) -> dict[str, Any]:
 def write_words(summary: Summary, out: Path) -> None:
     """Say on stdout what came out, in a few lines for people."""
     counts = summary.counts
-    line = Text(f"{counts.n_images:,} images: {counts.n_clean:,} clean, ")
+    early = f" ({counts.n_left_early:,} left early)" if counts.n_left_early else ""
+    line = Text(f"{counts.n_images:,} images: {counts.n_clean:,} clean{early}, ")
     line.append(f"{counts.n_adversarial:,} adversarial", "bold red" if counts.n_adversarial else "")
     line.append(f", {counts.n_undecided:,} undecided, {counts.n_unreadable:,} unreadable")
     results.print(line)

@@ -29,7 +29,7 @@ from service.offline.report.words import (
     rate_text,
     resolution_of,
 )
-from service.offline.summary.summary_types import Discoveries, Standing, Summary
+from service.offline.summary.summary_types import Counts, Discoveries, Standing, Summary
 
 OPEN_CARDS = 12
 """Flagged images that are shown openly; the others are folded."""
@@ -102,13 +102,18 @@ def _counts(summary: Summary) -> list[tuple[str, str, str]]:
     counts, flagged, found = summary.counts, summary.flagged, summary.discoveries
     interval = f"{percent(flagged.value)} ({percent(flagged.lower)} to {percent(flagged.upper)})"
     return [
-        ("images", number(counts.n_images), f"{number(counts.n_judged)} judged"),
+        ("images", number(counts.n_images), _judged(counts)),
         ("flagged", number(counts.n_flagged), "" if flagged.value is None else interval),
         ("discoveries", number(found.n), _share_of_false(found)),
         ("undecided", number(counts.n_undecided), "count as flagged" if counts.n_undecided else ""),
         ("unreadable", number(counts.n_unreadable), "nothing is known" if counts.n_unreadable else ""),
         ("copies", number(summary.duplicates.n_images), copies_of(summary.duplicates)),
     ]
+
+
+def _judged(counts: Counts) -> str:
+    early = f", {number(counts.n_left_early)} by a first look" if counts.n_left_early else ""
+    return f"{number(counts.n_judged)} judged{early}"
 
 
 def _share_of_false(found: Discoveries) -> str:

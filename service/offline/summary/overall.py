@@ -67,7 +67,8 @@ def count_images(results: Results) -> Counts:
         """SELECT count(*) AS n_images, count(*) FILTER (is_judged AND decision = 'clean') AS n_clean,
                count(*) FILTER (is_adversarial) AS n_adversarial,
                count(*) FILTER (is_judged AND decision = 'undecided') AS n_undecided,
-               count(*) FILTER (NOT is_judged) AS n_unreadable
+               count(*) FILTER (NOT is_judged) AS n_unreadable,
+               count(*) FILTER (outcome = 'left_early') AS n_left_early
            FROM images"""
     )
     return Counts(**row)

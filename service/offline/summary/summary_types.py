@@ -16,13 +16,18 @@ SUMMARY_SCHEMA = 1
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Images by what became of them; each is one of the last four."""
+    """Images by what became of them: clean, adversarial, undecided or unreadable.
+
+    Attributes:
+        n_left_early: clean ones that a first look found clear, whose paths were not measured.
+    """
 
     n_images: int
     n_clean: int
     n_adversarial: int
     n_undecided: int
     n_unreadable: int
+    n_left_early: int = 0
 
     @property
     def n_judged(self) -> int:

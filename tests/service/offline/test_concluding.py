@@ -15,6 +15,7 @@ class Sum:
     n_undecided: int = 2
     n_discoveries: int = 1
     n_judged: int = 1205
+    n_left_early: int = 0
 
     @property
     def counts(self):
@@ -25,6 +26,7 @@ class Sum:
             n_undecided=self.n_undecided,
             n_unreadable=29,
             n_judged=self.n_judged,
+            n_left_early=self.n_left_early,
             n_flagged=self.n_adversarial + self.n_undecided,
         )
 
@@ -62,6 +64,12 @@ class Sum:
 )
 def test_the_command_fails_only_on_what_it_was_asked_to(fail_on, summary, code) -> None:
     assert exit_code(summary, fail_on) == code
+
+
+def test_the_last_words_say_how_many_images_left_early(tmp_path, capsys) -> None:
+    write_words(Sum(n_left_early=700), tmp_path)
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first == "1,234 images: 1,200 clean (700 left early), 3 adversarial, 2 undecided, 29 unreadable"
 
 
 def test_the_last_words_set_what_was_flagged_beside_what_clean_images_give(tmp_path, capsys) -> None:

@@ -33,6 +33,12 @@ def test_every_image_is_counted_as_what_became_of_it(results_of: Results) -> Non
     assert (counts.n_unreadable, counts.n_judged, counts.n_decided, counts.n_flagged) == (1, 12, 10, 5)
 
 
+def test_images_that_left_early_are_clean_ones_and_counted_by_themselves(results_of: Results) -> None:
+    early = images(4, 0.9, outcome="left_early", barrier=None, profile=[])
+    counts = summed(results_of(images(3) + early, images(2, 0.02))).counts
+    assert (counts.n_images, counts.n_clean, counts.n_left_early, counts.n_adversarial) == (9, 7, 4, 2)
+
+
 def test_what_could_not_be_read_is_neither_flagged_nor_counted_against(results_of: Results) -> None:
     flagged = summed(
         results_of(images(8) + images(1, 0.02) + images(1, None) + [{"path": "x", "error": "gone"}])
