@@ -5,10 +5,14 @@ import hashlib
 import logging
 from pathlib import Path
 
+import torch
+
 import detector
+from detector.acceleration import AccelerationSettings
 from detector.bundle import TENSOR_FILE, Bundle
 from detector.bundle_record import RECORD_FILE, is_bundle
 from detector.detector import Detector
+from detector.half_precision import Precision
 from detector.straight import MeasureStraight, StraightPaths
 from detector.types import Classifier, ProgressCallback, no_progress
 from models.errors import ModelError
@@ -20,6 +24,13 @@ from service.errors import InputError
 from service.options import RuntimeName
 
 SHIPPED_BUNDLES = Path(detector.__file__).parent / "bundles"
+
+ACCELERATIONS = {
+    RuntimeName.TORCH_GRAPHS: AccelerationSettings(cuda_graphs=True),
+    RuntimeName.TORCH_BFLOAT16: AccelerationSettings(precision=Precision.BFLOAT16, cuda_graphs=True),
+    RuntimeName.TORCH_FLOAT16: AccelerationSettings(precision=Precision.FLOAT16, cuda_graphs=True),
+}
+"""What is traded for speed in each of PyTorch's runtimes; nothing in the others."""
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +131,19 @@ def require_searchable(bundle: Bundle, loaded: LoadedClassifier) -> None:
         )
 
 
+def require_runtime(runtime: RuntimeName, device: torch.device) -> None:
+    """Refuse a runtime that would do nothing on a device.
+
+    Raises:
+        InputError: it is CUDA graphs, and the device has none.
+    """
+    if runtime is RuntimeName.TORCH_GRAPHS and device.type != "cuda":
+        raise InputError(
+            f"--runtime {runtime} replays CUDA graphs, and this computes on {device}; take a CUDA device, or "
+            f"--runtime {RuntimeName.TORCH}"
+        )
+
+
 def open_auxiliary(bundle: Bundle, choice: ClassifierChoice) -> Classifier | None:
     """Load the auxiliary classifier that a bundle was calibrated with, where it was.
 
@@ -166,10 +190,12 @@ def open_detector(
         ExportError: the runtime that is chosen cannot compute the detector.
     """
     bundle = open_bundle(name)
+    require_runtime(choice.runtime, choose_device(choice.device))
     loaded = open_classifier(bundle, choice)
     require_searchable(bundle, loaded)
     auxiliary = open_auxiliary(bundle, choice)
-    detector = Detector(loaded.classifier, bundle, false_positive_rate, auxiliary=auxiliary)
+    acceleration = ACCELERATIONS.get(choice.runtime)
+    detector = Detector(loaded.classifier, bundle, false_positive_rate, auxiliary=auxiliary, acceleration=acceleration)
     if choice.runtime is RuntimeName.ONNXRUNTIME:
         detector = Detector(
             loaded.classifier,

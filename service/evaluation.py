@@ -130,6 +130,7 @@ def _planned(
         seed=request.seed,
         adaptive=ADAPTIVE if request.adaptive else (),
         baselines=request.baselines,
+        runtime=request.choice.runtime,
     )
     first = next(iter(detectors.values()))
     # Before the folder and the attacks, so that what cannot be done is said at once.

@@ -94,9 +94,16 @@ class SmoothingName(enum.StrEnum):
 
 
 class RuntimeName(enum.StrEnum):
-    """What computes straight paths, by name."""
+    """What computes straight paths, by name.
+
+    PyTorch in float32 is what bundles are calibrated with. TORCH_GRAPHS replays it as CUDA graphs; the two in half
+    precision do so too where there is a GPU.
+    """
 
     TORCH = "torch"
+    TORCH_GRAPHS = "torch-graphs"
+    TORCH_BFLOAT16 = "torch-bfloat16"
+    TORCH_FLOAT16 = "torch-float16"
     ONNXRUNTIME = "onnxruntime"
 
 
@@ -136,7 +143,8 @@ Runtime = Annotated[
     RuntimeName,
     typer.Option(
         "--runtime",
-        help="What computes paths; onnxruntime needs the extra onnx, and is slower where a bundle searches.",
+        help="What computes paths: torch, as the bundle was calibrated; its CUDA graphs, half precision, or "
+        "onnxruntime, which needs the extra onnx and is slower where a bundle searches.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, and nothing else.")]

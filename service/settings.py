@@ -44,8 +44,9 @@ class ServeSettings(BaseSettings):
         default=None, ge=0, le=65535, description="Serve /metrics on a port of its own, without a key, instead."
     )
     device: str | None = Field(default=None, description="cpu, cuda, cuda:1 …; by default CUDA where there is one.")
-    runtime: Literal["torch", "onnxruntime"] = Field(
-        default="torch", description="What computes straight paths: torch, or onnxruntime (extra onnx)."
+    runtime: Literal["torch", "torch-graphs", "torch-bfloat16", "torch-float16", "onnxruntime"] = Field(
+        default="torch",
+        description="What computes straight paths: torch, its graphs or half precision, or onnxruntime (extra onnx).",
     )
     threads: PositiveInt | None = Field(default=None, description="Threads of one computation; by default one.")
     false_positive_rate: float = Field(

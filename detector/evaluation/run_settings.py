@@ -20,6 +20,7 @@ from detector.types import DetectorError, LabelledImages
 
 RUN_FILE = "run.json"
 RUN_SCHEMA_VERSION = 1
+DEFAULT_RUNTIME = "torch"
 
 _GROWING = ("attacks", "adaptive", "baselines")
 _PACKAGES = ("isthmus", "torch", "torchattacks")
@@ -39,6 +40,7 @@ class RunSettings(BaseModel):
         limit: clean images that each attack is run on, at most.
         attacks, adaptive: what each name stands for. More may be added to a run.
         baselines: whether detectors of others were asked for.
+        runtime: what computed straight paths.
         versions: of the packages that decide the figures.
     """
 
@@ -53,6 +55,7 @@ class RunSettings(BaseModel):
     attacks: dict[str, str]
     adaptive: dict[str, str]
     baselines: bool
+    runtime: str = DEFAULT_RUNTIME
     versions: dict[str, str]
 
     def shared(self) -> dict[str, Any]:
@@ -69,6 +72,7 @@ def settings_of(
     seed: int,
     adaptive: Sequence[AdaptiveSpec] = (),
     baselines: bool = False,
+    runtime: str = DEFAULT_RUNTIME,
 ) -> RunSettings:
     """The settings of a run that is about to start."""
     return RunSettings(
@@ -80,6 +84,7 @@ def settings_of(
         attacks={spec.name: _described(spec) for spec in specs},
         adaptive={spec.name: f"{spec.title} · at most {spec.most_images} images" for spec in adaptive},
         baselines=baselines,
+        runtime=str(runtime),
         versions={package: number for package in _PACKAGES if (number := _version(package)) is not None},
     )
 
@@ -169,7 +174,7 @@ def _merged(before: RunSettings, asked: RunSettings, folder: Path) -> RunSetting
 
 def _differences(before: RunSettings, asked: RunSettings) -> Iterator[str]:
     """What cannot be in one run, as "limit was 60, now 12"; attacks, and versions, of one run alone may differ."""
-    for key in ("bundles", "classifier", "images", "limit", "seed"):
+    for key in ("bundles", "classifier", "images", "limit", "seed", "runtime"):
         yield from _changes(key, getattr(before, key), getattr(asked, key))
     for key in ("attacks", "adaptive", "versions"):
         old, new = getattr(before, key), getattr(asked, key)

@@ -18,7 +18,14 @@ from models.loaded import LoadedClassifier
 from models.preprocessing import Preprocessing
 from models.registry import load_classifier, names, registered
 from service.bench.made_up import made_up_bundle
-from service.bundles import ClassifierChoice, open_auxiliary, open_bundle, open_classifier, open_detector
+from service.bundles import (
+    ACCELERATIONS,
+    ClassifierChoice,
+    open_auxiliary,
+    open_bundle,
+    open_classifier,
+    open_detector,
+)
 from service.devices import choose_device
 from service.options import RuntimeName
 
@@ -90,7 +97,7 @@ class Opened:
     """A contender that is ready to judge.
 
     Attributes:
-        in_torch: the same detector with PyTorch alone, on the same device.
+        in_torch: the same detector with PyTorch alone, in float32, on the same device.
         digest: of the classifier and the runtime and device that it runs with: those of one digest share a roofline.
     """
 
@@ -156,6 +163,9 @@ def _open_made_up(
     in_torch = Detector(loaded.classifier, bundle, RATE)
     if contender.runtime is RuntimeName.TORCH:
         return in_torch, in_torch, loaded
+    if contender.runtime in ACCELERATIONS:
+        acceleration = ACCELERATIONS[contender.runtime]
+        return Detector(loaded.classifier, bundle, RATE, acceleration=acceleration), in_torch, loaded
     from service.onnx_backend import measure_with_onnx_runtime  # noqa: PLC0415
 
     straight = StraightPaths.of(bundle, there.classifier, None)

@@ -8,11 +8,14 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
+from detector.acceleration import AccelerationSettings
+from detector.half_precision import Precision
 from detector.onnx_export.exporting import PIXELS, export_onnx
 from detector.passes import waypoints_per_pass
 from detector.types import ProgressCallback, no_progress
 from models.classifier import Classifier
 from service.bench.contenders import Opened, open_bare
+from service.bundles import ACCELERATIONS
 from service.options import RuntimeName
 
 CPU_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -72,23 +75,27 @@ def forwards_of(opened: Opened, progress: ProgressCallback = no_progress) -> lis
         ModelError: the runtime is not installed, or does not serve the device.
         ExportError: the classifier is no graph.
     """
-    if opened.contender.runtime is RuntimeName.TORCH:
-        return _in_torch(opened.classifier)
-    return _in_onnx_runtime(opened, progress)
+    if opened.contender.runtime is RuntimeName.ONNXRUNTIME:
+        return _in_onnx_runtime(opened, progress)
+    acceleration = ACCELERATIONS.get(opened.contender.runtime, AccelerationSettings())
+    return _in_torch(opened.classifier, acceleration.precision)
 
 
-def _in_torch(classifier: Classifier) -> list[Forward]:
+def _in_torch(classifier: Classifier, precision: Precision) -> list[Forward]:
+    """Without CUDA graphs: passes of the larger sizes keep a GPU busy as they are."""
     found = []
     for n_images in batch_sizes(classifier.input_shape, classifier.device):
         pixels = _pixels(classifier, n_images)
         for layout, laid in (("contiguous", pixels), ("channels last", channels_last(pixels))):
-            found.append(Forward(n_images=n_images, layout=layout, run=_torch_pass(classifier, laid)))
+            found.append(Forward(n_images=n_images, layout=layout, run=_torch_pass(classifier, laid, precision)))
     return found
 
 
-def _torch_pass(classifier: Classifier, pixels: Tensor) -> Act:
+def _torch_pass(classifier: Classifier, pixels: Tensor, precision: Precision) -> Act:
+    is_half = precision is not Precision.FLOAT32
+
     def run() -> None:
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(pixels.device.type, precision.dtype, enabled=is_half):
             classifier(pixels)
         wait_for(classifier.device)
 

@@ -159,7 +159,7 @@ def passes_of(opened: Opened, work: Work) -> Passes:
     """What the bundle says, and what PyTorch was seen to do; a graph always measures every image in full."""
     bundle = opened.detector.bundle
     # Searches take gradients, which a count of passes does not see.
-    is_countable = opened.contender.runtime is RuntimeName.TORCH and bundle.second_opinion is None
+    is_countable = opened.contender.runtime is not RuntimeName.ONNXRUNTIME and bundle.second_opinion is None
     return Passes(
         most=float(bundle.forward_equivalents),
         expected=float(bundle.expected_forward_equivalents),

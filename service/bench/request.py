@@ -10,7 +10,7 @@ import torch
 from detector.presets import Preset
 from service.bench.contenders import Calibrated, Contender, MadeUp, Subject, open_bare, require_devices
 from service.bench.timing import require_rounds
-from service.bundles import open_bundle, shipped_names
+from service.bundles import open_bundle, require_runtime, shipped_names
 from service.devices import choose_device
 from service.errors import InputError
 from service.options import DEFAULT_BUNDLE, RuntimeName
@@ -64,6 +64,8 @@ def check(request: BenchRequest) -> None:
             raise InputError(f"{request.out} is a folder; give --out the name of a file")
         require_writable(request.out.parent)
     require_devices(list(request.device_names))
+    for runtime, device in itertools.product(request.runtimes, request.device_names):
+        require_runtime(runtime, choose_device(device))
     if RuntimeName.ONNXRUNTIME in request.runtimes:
         from models.onnx_files.packages import require_onnx  # noqa: PLC0415
 

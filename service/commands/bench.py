@@ -45,7 +45,7 @@ def run(
     runtime: Annotated[
         list[RuntimeName] | None,
         typer.Option(
-            help="What computes paths; may be repeated; by default torch. onnxruntime needs the extra onnx.",
+            help="What computes paths; may be repeated; by default torch alone. onnxruntime needs the extra onnx.",
             show_default=False,
         ),
     ] = None,

@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from service.options import IMAGE_SET, Auxiliary, ClassifierSpec, Device, Download, Json, Limit, Seed, Weights
+from service.options import (
+    IMAGE_SET,
+    Auxiliary,
+    ClassifierSpec,
+    Device,
+    Download,
+    Json,
+    Limit,
+    Runtime,
+    RuntimeName,
+    Seed,
+    Weights,
+)
 
 ATTACKS = (
     "Suites (builtin, fast, standard, all) or names of attacks, with commas between them. All but builtin need the "
@@ -48,6 +60,7 @@ def run(
         ),
     ] = None,
     device: Device = None,
+    runtime: Runtime = RuntimeName.TORCH,
     json: Json = False,
 ) -> None:
     """Attack labelled images and measure how well a bundle tells them from clean ones."""
@@ -57,7 +70,9 @@ def run(
     request = EvaluationRequest(
         bundles=bundle,
         images=images,
-        choice=ClassifierChoice(name_or_spec=classifier, weights=weights, device=device, auxiliary=auxiliary),
+        choice=ClassifierChoice(
+            name_or_spec=classifier, weights=weights, device=device, auxiliary=auxiliary, runtime=runtime
+        ),
         attacks=attacks,
         adaptive=adaptive,
         baselines=baselines,

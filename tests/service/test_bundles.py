@@ -1,8 +1,10 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 
-from detector.types import BundleError
+from detector.types import BundleError, to_pixels
+from models.digits import load_digits_images
 from models.errors import ModelError
 from service import bundles
 from service.bundles import (
@@ -177,7 +179,8 @@ def opened_parts(monkeypatch):
     def parts(opinion, runtime):
         bundle = SimpleNamespace(second_opinion=opinion, record=SimpleNamespace(labels=()))
         monkeypatch.setattr(bundles, "open_bundle", lambda _: bundle)
-        bundles.open_detector("digits", false_positive_rate=0.05, choice=ClassifierChoice(runtime=runtime))
+        choice = ClassifierChoice(device="cpu", runtime=runtime)
+        bundles.open_detector("digits", false_positive_rate=0.05, choice=choice)
         return given[-1].get("search_classifier")
 
     return parts
@@ -197,3 +200,43 @@ def test_a_classifier_whose_gradient_is_no_graph_is_searched_by_torch(opened_par
     monkeypatch.setattr("models.onnx_files.vjp.search_on_onnx_runtime", refused)
     assert opened_parts("opinion", RuntimeName.ONNXRUNTIME) is None
     assert "searched with PyTorch: ONNX has nothing for the operation lgamma" in caplog.text
+
+
+HALVES = [RuntimeName.TORCH_BFLOAT16, RuntimeName.TORCH_FLOAT16]
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """Scores of scans of digits, by the runtime that measured them."""
+    pixels = to_pixels(load_digits_images()[0].images[-40:])
+
+    def of(runtime):
+        choice = ClassifierChoice(device="cpu", runtime=runtime)
+        detector = bundles.open_detector("digits", false_positive_rate=0.05, choice=choice).detector
+        return torch.tensor([verdict.score for verdict in detector.inspect(pixels)])
+
+    return of
+
+
+def test_half_precision_rounds_the_scores_and_no_more_than_that(scores):
+    whole, *halves = (scores(runtime) for runtime in (RuntimeName.TORCH, *HALVES))
+    coarse, fine = ((half - whole).abs().max() for half in halves)
+    # 8 bits and 11 bits of the digits.
+    assert 0 < fine < coarse < 0.2 * whole.std()
+
+
+def test_every_accelerated_runtime_replays_graphs_where_there_is_a_gpu():
+    accelerated = [runtime for runtime in RuntimeName if runtime.value.startswith("torch-")]
+    assert list(bundles.ACCELERATIONS) == accelerated
+    assert all(settings.cuda_graphs for settings in bundles.ACCELERATIONS.values())
+    assert [bundles.ACCELERATIONS[runtime].precision.value for runtime in HALVES] == ["bfloat16", "float16"]
+
+
+def test_graphs_alone_are_refused_where_they_would_do_nothing():
+    with pytest.raises(InputError, match="replays CUDA graphs, and this computes on cpu; take a CUDA device"):
+        bundles.open_detector(
+            "digits",
+            false_positive_rate=0.05,
+            choice=ClassifierChoice(device="cpu", runtime=RuntimeName.TORCH_GRAPHS),
+        )
+    bundles.require_runtime(RuntimeName.TORCH_GRAPHS, torch.device("cuda"))

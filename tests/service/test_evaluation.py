@@ -137,6 +137,9 @@ def test_other_settings_are_refused_and_the_difference_shown(undisturbed: Path) 
     run = _evaluate(undisturbed, "--seed", "3", limit=5)
     assert run.exit_code == 2
     assert "limit was 12, now 5; seed was 0, now 3" in " ".join(run.stderr.split())
+    run = _evaluate(undisturbed, "--runtime", "torch-bfloat16")
+    assert run.exit_code == 2
+    assert "runtime was torch, now torch-bfloat16" in " ".join(run.stderr.split())
 
 
 def test_attacks_can_be_added_to_a_run(tmp_path: Path) -> None:

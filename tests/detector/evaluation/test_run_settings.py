@@ -34,6 +34,13 @@ def test_the_same_settings_go_on_with_the_run(tmp_path: Path) -> None:
     assert RunSettings.model_validate_json((tmp_path / "run" / RUN_FILE).read_bytes()) == ASKED
 
 
+def test_a_run_that_names_no_runtime_had_torch(tmp_path: Path) -> None:
+    (tmp_path / RUN_FILE).write_text(json.dumps(ASKED.model_dump(exclude={"runtime"})))
+    assert open_run(tmp_path, ASKED) == ASKED
+    with pytest.raises(RunError, match="runtime was torch, now torch-bfloat16"):
+        open_run(tmp_path, _with(runtime="torch-bfloat16"))
+
+
 def test_attacks_of_an_earlier_call_stay_in_the_run_and_come_first(tmp_path: Path) -> None:
     open_run(tmp_path, ASKED)
     later = _with(attacks={"cw0": "C&W"}, adaptive={"square": "Square"}, baselines=True, versions={"torchattacks": "3"})
@@ -54,6 +61,7 @@ def test_attacks_of_an_earlier_call_stay_in_the_run_and_come_first(tmp_path: Pat
         ({"bundles": {"digits": "cd" * 32}}, "bundles.digits was abababababab…, now cdcdcdcdcdcd…;"),
         ({"bundles": {**ASKED.bundles, "other": "x"}}, "bundles.other was absent, now x;"),
         ({"attacks": {"pgd8": "PGD, L∞ 4/255"}}, "attacks.pgd8 was PGD, L∞ 8/255, now PGD, L∞ 4/255;"),
+        ({"runtime": "torch-float16"}, "runtime was torch, now torch-float16;"),
         ({"versions": {"torch": "2.14.0"}}, "versions.torch was 2.13.0, now 2.14.0;"),
         ({"limit": 12, "seed": 1}, "limit was 60, now 12; seed was 0, now 1;"),
     ],

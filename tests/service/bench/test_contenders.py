@@ -25,6 +25,16 @@ def test_a_made_up_contender_judges():
     assert opened.detector.bundle.forward_equivalents == 4
 
 
+@pytest.mark.parametrize("subject", [MADE_UP.subject, Calibrated(bundle="digits")])
+def test_half_precision_is_measured_beside_the_full_one(subject):
+    opened = open_contender(Contender(subject=subject, device="cpu", runtime=RuntimeName.TORCH_BFLOAT16))
+    pixels = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    halved, whole = opened.detector.classifier(pixels), opened.in_torch.classifier(pixels)
+    assert torch.equal(halved.logits, whole.logits)
+    halved, whole = (one.straight_paths(pixels).scores for one in (opened.detector, opened.in_torch))
+    assert not torch.equal(halved, whole)
+
+
 @pytest.mark.slow
 def test_a_classifier_whose_weights_are_not_shipped_gets_random_ones():
     assert open_bare("cifar10-resnet18", "cpu").classifier.input_shape == (3, 32, 32)

@@ -45,6 +45,19 @@ def test_every_size_is_tried_in_both_layouts_with_torch():
     ways[0].run()
 
 
+def test_the_roof_of_half_precision_is_the_bare_classifier_in_it():
+    opened = opened_on(RuntimeName.TORCH_FLOAT16)
+    seen = []
+
+    def heard(_module, _arguments, outputs):
+        seen.append(outputs.logits.dtype)
+
+    with opened.classifier.register_forward_hook(heard):
+        forwards_of(opened)[0].run()
+        forwards_of(opened_on(RuntimeName.TORCH))[0].run()
+    assert seen == [torch.float16]
+
+
 @pytest.mark.slow
 def test_the_bare_graph_gives_the_classifiers_logits():
     classifier = load_classifier("digits").classifier

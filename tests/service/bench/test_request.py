@@ -63,6 +63,7 @@ def test_every_device_meets_every_runtime_and_what_is_named_twice_comes_once():
         ({"bundles": ("absent",)}, InputError, "there is no bundle 'absent'"),
         ({"classifiers": ("absent",)}, ModelError, "there is no classifier 'absent'"),
         ({"devices": ("tpu",)}, ModelError, "'tpu'"),
+        ({"runtimes": (RuntimeName.TORCH, RuntimeName.TORCH_GRAPHS)}, InputError, "--runtime torch-graphs"),
     ],
 )
 def test_what_can_be_refused_at_once_is(options, error, words):
