@@ -48,7 +48,8 @@ def run_audit(request: AuditRequest) -> int:
     folder = AuditFolder(request.out)
     try:
         with folder.locked(), termination_interrupts():
-            if folder.begin(contract):
+            is_resumed, contract = folder.begin(contract)
+            if is_resumed:
                 logger.info("going on with the audit in %s", request.out)
             record = RunRecord.begin(request, contract, folder.path)
             with _view(request) as view:

@@ -38,7 +38,7 @@ def contract_of(request: AuditRequest, bundle: Bundle, source: Source) -> Contra
         false_positive_rate=request.false_positive_rate,
         n_calibration=len(bundle.conformal.scores),
         runtime=request.choice.runtime.value,
-        chunk_images=chunk_images(bundle),
+        chunk_images=chunk_images(bundle, device, request.choice.runtime),
         source=source.description,
         columns=columns_record(source.columns),
         shard_size=request.shard_size,
@@ -58,6 +58,7 @@ def worker_settings(request: AuditRequest, contract: Contract, source: Source) -
         choice=_absolute(request.choice),
         false_positive_rate=request.false_positive_rate,
         columns=source.columns,
+        chunk_images=contract.chunk_images,
         allow_urls=request.allow_urls,
         n_readers=request.readers,
     )

@@ -58,6 +58,7 @@ class WorkerSettings:
         bundle: a shipped name, or the absolute path of a folder that every worker can read.
         bundle_digest: of `service.bundles.digest_of`; a worker that finds another one refuses to work.
         columns: the source's own columns, an Arrow schema.
+        chunk_images: how many images are judged in one call.
         n_readers: threads that decode.
     """
 
@@ -66,6 +67,7 @@ class WorkerSettings:
     choice: ClassifierChoice
     false_positive_rate: float
     columns: Any
+    chunk_images: int
     allow_urls: bool = False
     limits: DecodingLimits = DEFAULT_LIMITS
     n_readers: int = 1

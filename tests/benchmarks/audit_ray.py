@@ -34,8 +34,10 @@ from service.offline.cluster import crew_engine
 from service.offline.cluster.ray_cluster import STORE_BYTES, require_ray
 from service.offline.cluster.ray_engine import RayEngine
 from service.offline.items import Item
+from service.offline.judging.chunks import chunk_images
 from service.offline.sources.opening import open_source
 from service.offline.work import Shard, Tick, WorkerSettings
+from service.options import RuntimeName
 
 SHARD_IMAGES = 128
 WARM_SECONDS = 5.0
@@ -162,6 +164,7 @@ def main() -> None:
             choice=ClassifierChoice(device="cpu"),
             false_positive_rate=0.05,
             columns=source.columns,
+            chunk_images=chunk_images(open_bundle(arguments.bundle), "cpu", RuntimeName.TORCH),
         )
         items = list(source.items(lambda: None))
         for n_workers in (1, 2) * arguments.rounds:

@@ -48,7 +48,7 @@ shards = [Shard(number=n, items=items[16 * n : 16 * n + 16]) for n in range(6)]
 def outcome(digest):
     settings = WorkerSettings(
         bundle="digits", bundle_digest=digest, choice=ClassifierChoice(device="cpu"), false_positive_rate=0.05,
-        columns=source.columns,
+        columns=source.columns, chunk_images=16,
     )
     engine, judged = RayEngine(settings, n_workers=2), []
     try:

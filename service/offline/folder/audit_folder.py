@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from service.errors import InputError
-from service.offline.folder.contract import Contract, read_contract, require_same
+from service.offline.folder.contract import Contract, read_contract, resumed
 from service.offline.folder.done_marks import mark_of, write_mark
 from service.offline.folder.durable import parquet_bytes, write_durably
 from service.offline.folder.listing import Listing
@@ -56,11 +56,11 @@ class AuditFolder:
         with locked(self.path):
             yield
 
-    def begin(self, contract: Contract) -> bool:
+    def begin(self, contract: Contract) -> tuple[bool, Contract]:
         """Write down what the audit is of, or compare it with what was written down.
 
         Returns:
-            Whether an audit is resumed.
+            Whether an audit is resumed, and what it goes on with.
 
         Raises:
             InputError: the audit that is there is another one; shows each difference.
@@ -69,10 +69,9 @@ class AuditFolder:
         self._remove_partial_files()
         file = self.path / CONTRACT_FILE
         if file.exists():
-            require_same(self.path, read_contract(self.path), contract)
-            return True
+            return True, resumed(self.path, read_contract(self.path), contract)
         write_durably(file, contract.as_bytes())
-        return False
+        return False, contract
 
     def shards(self, source: Source, shard_size: int, check: Callable[[], None]) -> Iterator[Shard]:
         """List a source, and give the shards that are not done yet, in order.

@@ -21,7 +21,6 @@ REFUSED = (
     "false_positive_rate",
     "n_calibration",
     "runtime",
-    "chunk_images",
     "source",
     "columns",
     "shard_size",
@@ -44,7 +43,7 @@ class Contract(BaseModel):
         false_positive_rate: share of clean images that may be flagged.
         n_calibration: clean images that p-values are measured against.
         runtime: what computes paths.
-        chunk_images: how many images are judged in one call.
+        chunk_images: how many images are judged in one call; what suited the first run's device holds for all.
         source: of `Source.description`.
         columns: the source's own columns and their types, of `columns_record`.
         shard_size: images of a shard once shards have grown.
@@ -118,8 +117,8 @@ def read_contract(folder: Path) -> Contract:
         ) from error
 
 
-def require_same(folder: Path, was: Contract, now: Contract) -> None:
-    """Refuse to go on with an audit that began with something else.
+def resumed(folder: Path, was: Contract, now: Contract) -> Contract:
+    """What an audit goes on with: as it is asked for now, in chunks as they were.
 
     Raises:
         InputError: shows each difference: what was, and what is.
@@ -141,6 +140,7 @@ def require_same(folder: Path, was: Contract, now: Contract) -> None:
                 old[name],
                 new[name],
             )
+    return now.model_copy(update={"chunk_images": was.chunk_images})
 
 
 def _named(document: dict[str, Any], name: str) -> Any:

@@ -17,7 +17,6 @@ from service.bundles import OpenedDetector, digest_of, open_detector
 from service.engine.step_failures import FailureKind, failure_of, release_device_memory
 from service.errors import EngineError, InputError
 from service.offline.items import Item
-from service.offline.judging.chunks import chunk_images
 from service.offline.judging.decoding import Decoded, decode_read, decoded_items
 from service.offline.judging.sheet import Sheet
 from service.offline.reading.item_reader import ItemReader
@@ -42,7 +41,6 @@ class ShardWorker:
         self.preprocessing = opened.preprocessing
         self.labels = opened.labels
         self._settings = settings
-        self._chunk_images = chunk_images(opened.detector.bundle)
         self._stopped = threading.Event()
         self._reader = ItemReader(allow_urls=settings.allow_urls, n_bytes=settings.limits.n_bytes)
         self._decoders = ThreadPoolExecutor(settings.n_readers, thread_name_prefix="decoding")
@@ -86,7 +84,7 @@ class ShardWorker:
                 sheet.add_error(position, decoded)
                 continue
             chunk.append((position, decoded))
-            if len(chunk) == self._chunk_images:
+            if len(chunk) == self._settings.chunk_images:
                 self._judge_chunk(sheet, chunk)
                 chunk = []
                 on_tick(sheet.tick())

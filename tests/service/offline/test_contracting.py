@@ -56,6 +56,7 @@ def test_workers_are_told_where_things_are_wherever_they_run(source, tmp_path, m
     )
     asked = request(choice=choice, n_readers=2, allow_urls=True)
     settings = worker_settings(asked, contract_of(asked, open_bundle("digits"), source), source)
+    assert settings.chunk_images == contract_of(asked, open_bundle("digits"), source).chunk_images
     assert settings.choice == ClassifierChoice(
         name_or_spec=str(tmp_path / "spec.toml"),
         weights=tmp_path / "weights.safetensors",

@@ -37,11 +37,11 @@ class Slow:
 def start():
     threads = []
 
-    def start(app, *, loop="auto", lifespan="off", **settings):
+    def start(app, *, loop="auto", lifespan="off", farewell_seconds=0.5, **settings):
         draining = threading.Event()
         config = uvicorn.Config(
             Leaving(app, draining),
-            http=guarded_protocol(ConnectionLimits(connections=1000)),
+            http=guarded_protocol(ConnectionLimits(connections=1000, farewell_seconds=farewell_seconds)),
             loop=loop,
             lifespan=lifespan,
             ws="none",
@@ -88,7 +88,8 @@ def outcome(address):
 @pytest.mark.parametrize("loop", ["asyncio", "auto"])
 def test_whoever_gets_a_connection_gets_an_answer_however_late_it_came(start, loop):
     app = Slow(0.01)
-    server, address, stop = start(app, loop=loop)
+    # Clients in threads beside each other may be late with their request.
+    server, address, stop = start(app, loop=loop, farewell_seconds=10.0)
     server._draining.set()  # answers close their connections: each request makes a new one
 
     def send():

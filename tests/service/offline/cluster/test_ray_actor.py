@@ -23,6 +23,7 @@ def settings_of(**changes: object) -> WorkerSettings:
         "choice": ClassifierChoice(device="cpu"),
         "false_positive_rate": 0.05,
         "columns": pa.schema([]),
+        "chunk_images": 16,
     }
     return WorkerSettings(**settings | changes)
 

@@ -63,6 +63,7 @@ def settings_on(device: str | None) -> WorkerSettings:
         choice=ClassifierChoice(device=device),
         false_positive_rate=0.05,
         columns=pa.schema([]),
+        chunk_images=16,
         n_readers=4,
     )
 

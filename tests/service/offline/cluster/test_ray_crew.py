@@ -112,6 +112,7 @@ def settings_of(n_readers: int) -> WorkerSettings:
         choice=ClassifierChoice(),
         false_positive_rate=0.05,
         columns=(),
+        chunk_images=16,
         n_readers=n_readers,
     )
 

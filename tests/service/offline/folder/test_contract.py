@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.errors import InputError
-from service.offline.folder.contract import Contract, read_contract, require_same
+from service.offline.folder.contract import Contract, read_contract, resumed
 from service.offline.folder.names import CONTRACT_FILE
 
 
@@ -27,7 +27,7 @@ def test_a_contract_is_read_as_it_was_written(tmp_path: Path, contract: Contract
     written = changed(contract, source={"kind": "folder", "location": odd}, columns=(("weight", "double"),))
     (tmp_path / CONTRACT_FILE).write_bytes(written.as_bytes())
     assert read_contract(tmp_path) == written
-    require_same(tmp_path, read_contract(tmp_path), written)
+    resumed(tmp_path, read_contract(tmp_path), written)
 
 
 @pytest.mark.parametrize(
@@ -44,13 +44,12 @@ def test_a_contract_is_read_as_it_was_written(tmp_path: Path, contract: Contract
         ({"columns": (("weight", "double"),)}, 'columns: was 0 ([]), is 1 ([["weight", "double"]])'),
         ({"shard_size": 64}, "shard size: was 32, is 64"),
         ({"n_calibration": 100}, "n calibration: was 99, is 100"),
-        ({"chunk_images": 8}, "chunk images: was 16, is 8"),
         ({"runtime": "onnxruntime"}, "runtime: was torch, is onnxruntime"),
     ],
 )
 def test_each_difference_is_shown(contract: Contract, changes: dict[str, Any], shown: str) -> None:
     with pytest.raises(InputError) as refusal:
-        require_same(Path("audit"), contract, changed(contract, **changes))
+        resumed(Path("audit"), contract, changed(contract, **changes))
     assert str(refusal.value) == (
         f"audit holds an audit that began with something else: {shown}. Call it as it was called then, or audit into "
         "another folder"
@@ -61,18 +60,23 @@ def test_another_number_of_threads_is_said_and_not_refused(
     contract: Contract, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        require_same(Path("audit"), contract, changed(contract, n_threads=2))
+        resumed(Path("audit"), contract, changed(contract, n_threads=2))
     assert ["began with threads 1 and goes on with 2" in record.message for record in caplog.records] == [True]
 
 
 def test_all_differences_are_shown_at_once(contract: Contract) -> None:
     with pytest.raises(InputError, match=r"(?s)false positive rate: was .*shard size: was 32, is 1"):
-        require_same(Path("audit"), contract, changed(contract, shard_size=1, false_positive_rate=0.2))
+        resumed(Path("audit"), contract, changed(contract, shard_size=1, false_positive_rate=0.2))
 
 
 def test_a_bundle_that_was_moved_is_the_same(contract: Contract, caplog: pytest.LogCaptureFixture) -> None:
-    require_same(Path("audit"), contract, changed(contract, bundle="elsewhere", classifier="digits.toml"))
+    resumed(Path("audit"), contract, changed(contract, bundle="elsewhere", classifier="digits.toml"))
     assert not caplog.records
+
+
+def test_an_audit_goes_on_in_chunks_as_they_were_on_a_device_that_would_take_others(contract: Contract) -> None:
+    now = changed(contract, chunk_images=256, device="cuda", n_threads=None)
+    assert resumed(Path("audit"), contract, now) == changed(now, chunk_images=16)
 
 
 @pytest.mark.parametrize("name", ["device", "isthmus_version", "torch_version"])
@@ -80,7 +84,7 @@ def test_another_machine_is_said_and_not_refused(
     contract: Contract, name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        require_same(Path("audit"), contract, changed(contract, **{name: "newer"}))
+        resumed(Path("audit"), contract, changed(contract, **{name: "newer"}))
     assert [name.replace("_", " ") in record.message for record in caplog.records] == [True]
 
 

@@ -1,56 +1,48 @@
-import dataclasses
-from types import SimpleNamespace
-
 import pytest
-import torch
 
-from detector.passes import PIXELS_PER_PASS
+from detector.passes import CUDA_PIXELS_PER_PASS, PIXELS_PER_PASS
 from service.bundles import ClassifierChoice, open_bundle, open_detector
-from service.offline.judging.chunks import chunk_images
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sized:
-    """What of a bundle decides."""
-
-    side: int
-    n_paths: int
-    n_waypoints: int = 2
-    second_opinion: object = None
-
-    @property
-    def record(self):
-        return SimpleNamespace(input_shape=(3, self.side, self.side))
-
-    @property
-    def prototypes(self):
-        return SimpleNamespace(n_prototypes=self.n_paths)
-
-    @property
-    def mixing(self):
-        return torch.zeros(self.n_waypoints)
+from service.offline.judging.chunks import chunk_images, most_images, whole_steps
+from service.options import RuntimeName
 
 
 @pytest.mark.parametrize(
-    ("bundle", "expected"),
+    ("side", "device", "expected"),
     [
-        # 256 waypoints a pass, 6 of an image.
-        (Sized(side=32, n_paths=3), 42),
-        (Sized(side=224, n_paths=3), 1),
-        # 4096 waypoints a pass, and no chunk is larger than 256.
-        (Sized(side=8, n_paths=3), 256),
-        # Six passes of 42 are 252.
-        (Sized(side=32, n_paths=3, second_opinion="asked"), 252),
+        (8, "cpu", 256),
+        (32, "cpu", 256),
         # 2²³ pixels are 167 images.
-        (Sized(side=224, n_paths=3, second_opinion="asked"), 167),
-        (Sized(side=4096, n_paths=3, second_opinion="asked"), 1),
+        (224, "cpu", 167),
+        (4096, "cpu", 1),
+        (8, "cuda", 2048),
+        (32, "cuda", 2048),
+        (224, "cuda", 167),
     ],
 )
-def test_a_chunk_is_a_pass_or_where_images_are_searched_as_many_whole_passes_as_fit(bundle, expected) -> None:
-    assert PIXELS_PER_PASS == 2**18
-    assert chunk_images(bundle) == expected
+def test_a_chunk_is_bounded_by_images_and_by_pixels(side, device, expected) -> None:
+    assert most_images((3, side, side), device) == expected
 
 
-def test_the_bundle_alone_says_what_its_detector_says() -> None:
-    opened = open_detector("cifar10-resnet20", false_positive_rate=0.05, choice=ClassifierChoice(device="cpu"))
-    assert chunk_images(open_bundle("cifar10-resnet20")) == opened.detector.images_per_step
+@pytest.mark.parametrize(
+    ("n_step", "n_most", "expected"), [(42, 256, 252), (1, 167, 167), (256, 256, 256), (341, 256, 256), (682, 1, 1)]
+)
+def test_where_images_are_searched_there_are_as_many_whole_steps_as_fit(n_step, n_most, expected) -> None:
+    assert whole_steps(n_step, n_most) == expected
+
+
+@pytest.mark.parametrize("name", ["cifar10-resnet20", "cifar10-resnet20-early"])
+def test_a_chunk_is_a_step_of_the_detector(name) -> None:
+    opened = open_detector(name, false_positive_rate=0.05, choice=ClassifierChoice(device="cpu"))
+    assert chunk_images(open_bundle(name), "cpu", RuntimeName.TORCH) == opened.detector.images_per_step
+
+
+def test_a_gpu_is_given_more_at_a_time_and_a_graph_no_more_than_it_measures_in_full() -> None:
+    full, early = open_bundle("cifar10-resnet20"), open_bundle("cifar10-resnet20-early")
+    # Six waypoints an image, of 32 × 32 pixels.
+    n_cpu, n_cuda = PIXELS_PER_PASS // 1024 // 6, CUDA_PIXELS_PER_PASS // 1024 // 6
+    assert chunk_images(full, "cpu", RuntimeName.TORCH) == n_cpu
+    assert chunk_images(full, "cuda", RuntimeName.TORCH_FLOAT16) == n_cuda
+    # Most clean images leave.
+    assert 2 * n_cpu < chunk_images(early, "cpu", RuntimeName.TORCH) <= 256
+    assert 2 * n_cuda < chunk_images(early, "cuda", RuntimeName.TORCH) <= 2048
+    assert chunk_images(early, "cpu", RuntimeName.ONNXRUNTIME) == n_cpu

@@ -34,6 +34,7 @@ def settings(**changes) -> WorkerSettings:
             "choice": ClassifierChoice(device="cpu"),
             "false_positive_rate": 0.05,
             "columns": COLUMNS,
+            "chunk_images": 256,
             "n_readers": 2,
             **changes,
         }
@@ -81,6 +82,14 @@ def worker():
     opened.close()
 
 
+@pytest.fixture
+def in_sixteens():
+    """A worker that judges sixteen images at a time."""
+    opened = ShardWorker.open(settings(chunk_images=16))
+    yield opened
+    opened.close()
+
+
 def is_judged(row) -> bool:
     return row["outcome"] is not None
 
@@ -109,29 +118,27 @@ def test_what_cannot_be_read_is_a_row_with_its_error_and_nothing_else(worker, sh
     assert (refused["score"], refused["digest"], refused["label"]) == (None, None, None)
 
 
-def test_images_are_judged_in_chunks_that_errors_do_not_count_in(worker, shard, monkeypatch) -> None:
-    monkeypatch.setattr(worker, "_chunk_images", 16)
+def test_images_are_judged_in_chunks_that_errors_do_not_count_in(in_sixteens, shard, monkeypatch) -> None:
     sizes = []
-    inspect = worker.detector.inspect
+    inspect = in_sixteens.detector.inspect
 
     def counting(images, **options):
         sizes.append(len(images))
         return inspect(images, **options)
 
-    monkeypatch.setattr(worker.detector, "inspect", counting)
+    monkeypatch.setattr(in_sixteens.detector, "inspect", counting)
     ticks: list[Tick] = []
-    worker.judge(shard, ticks.append)
+    in_sixteens.judge(shard, ticks.append)
     assert sizes == [16, 16, 16, 2]
     assert [tick.n_images for tick in ticks] == [17, 17, 16, 2]
     assert sum(tick.n_errors for tick in ticks) == 2
     assert {tick.shard for tick in ticks} == {7}
 
 
-def test_two_shards_at_once_come_out_as_one_after_the_other(worker, shard, monkeypatch) -> None:
-    monkeypatch.setattr(worker, "_chunk_images", 16)
-    alone = worker.judge(shard, unheard).results
+def test_two_shards_at_once_come_out_as_one_after_the_other(in_sixteens, shard) -> None:
+    alone = in_sixteens.judge(shard, unheard).results
     with ThreadPoolExecutor(2) as pool:
-        together = list(pool.map(lambda _: worker.judge(shard, unheard).results, range(2)))
+        together = list(pool.map(lambda _: in_sixteens.judge(shard, unheard).results, range(2)))
     assert all(table.equals(alone) for table in together)
 
 
