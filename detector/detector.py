@@ -79,7 +79,9 @@ class Detector:
         self._pixels_per_pass = pixels_at_once(device) if pixels_per_pass is None else pixels_per_pass
         self.straight_paths = StraightPaths.of(bundle, classifier, auxiliary, self._pixels_per_pass, acceleration)
         self._measure_straight = measure_straight or self.straight_paths
-        self._search_profiler = searching(self.straight_paths.profiler, bundle, classifier, search_classifier)
+        # Not accelerated, or gradients would be rounded.
+        self._exact_profiler = bundle.profiler(classifier, auxiliary)
+        self._search_profiler = searching(self._exact_profiler, bundle, classifier, search_classifier)
         self.judge = Judge(
             conformal=bundle.conformal,
             available=bundle.prototypes.available,
@@ -204,7 +206,7 @@ class Detector:
         two ways to pass at the detector's own rate.
         """
         straight = self.straight_paths
-        paths = straight.profiler.measure_as(images, labels, straight.prototypes, straight.mixing)
+        paths = self._exact_profiler.measure_as(images, labels, straight.prototypes, straight.mixing)
         scores = straight.head.passing_gradients(paths.features)
         if straight.early_exit is not None:
             first = straight.early_exit.passing_gradients(straight.first_features(paths, straight.early_exit))

@@ -5,8 +5,6 @@ import hashlib
 import logging
 from pathlib import Path
 
-import torch
-
 import detector
 from detector.acceleration import AccelerationSettings
 from detector.bundle import TENSOR_FILE, Bundle
@@ -131,13 +129,16 @@ def require_searchable(bundle: Bundle, loaded: LoadedClassifier) -> None:
         )
 
 
-def require_runtime(runtime: RuntimeName, device: torch.device) -> None:
+def require_runtime(runtime: RuntimeName, device: str) -> None:
     """Refuse a runtime that would do nothing on a device.
+
+    Args:
+        device: the kind of it, `cpu` or `cuda`.
 
     Raises:
         InputError: it is CUDA graphs, and the device has none.
     """
-    if runtime is RuntimeName.TORCH_GRAPHS and device.type != "cuda":
+    if runtime is RuntimeName.TORCH_GRAPHS and device != "cuda":
         raise InputError(
             f"--runtime {runtime} replays CUDA graphs, and this computes on {device}; take a CUDA device, or "
             f"--runtime {RuntimeName.TORCH}"
@@ -190,7 +191,7 @@ def open_detector(
         ExportError: the runtime that is chosen cannot compute the detector.
     """
     bundle = open_bundle(name)
-    require_runtime(choice.runtime, choose_device(choice.device))
+    require_runtime(choice.runtime, choose_device(choice.device).type)
     loaded = open_classifier(bundle, choice)
     require_searchable(bundle, loaded)
     auxiliary = open_auxiliary(bundle, choice)

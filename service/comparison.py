@@ -72,6 +72,7 @@ def warnings_about(runs: Mapping[str, RunResults], contenders: Mapping[str, Dete
         "images": len({one.images for one in settings}) > 1,
         "limits": len({one.limit for one in settings}) > 1,
         "seeds": len({one.seed for one in settings}) > 1,
+        "runtimes": len({one.runtime for one in settings}) > 1,
     }
     if any(differing.values()):
         kinds = [kind for kind, is_differing in differing.items() if is_differing]

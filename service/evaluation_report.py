@@ -13,6 +13,7 @@ from detector.evaluation.page import write_page
 from detector.evaluation.presentation import build_page
 from detector.evaluation.result_tables import attack_table, comparison_table, natural_table
 from detector.evaluation.results import DetectorFigures
+from detector.evaluation.run_settings import DEFAULT_RUNTIME
 from detector.evaluation.score_table import scores_as_parquet
 from detector.evaluation.serialised import as_document
 from detector.evaluation.shards import write_whole
@@ -49,6 +50,7 @@ def write_report(
         ("clean images", str(len(experiment.clean))),
         ("prototypes of each label", f"{len(record.prototype_kinds)} {', '.join(sorted(set(record.prototype_kinds)))}"),
         ("mixing weights", ", ".join(f"{weight:.2f}" for weight in detector.bundle.mixing.tolist())),
+        ("runtime", str(run["runtime"])),
         ("forward passes a clean image", f"{detector.bundle.expected_forward_equivalents:.3g}"),
     ]
     document = json_format.dumps(as_document(experiment, run), indent=2, allow_nan=False)
@@ -67,6 +69,8 @@ def show(experiment: Experiment, run: Mapping[str, Any], *, json: bool) -> None:
         results.print(rendered(comparison_table(every)))
     for table in _tables(every[0], experiment):
         results.print(rendered(table, leave_out=_WIDE))
+    if run["runtime"] != DEFAULT_RUNTIME:
+        results.print(f"judged with the runtime {run['runtime']}; attacks saw the classifier in PyTorch's float32")
     for line in _lines(every[0], experiment):
         results.print(printable(line), markup=False)
 

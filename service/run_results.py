@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from detector.evaluation.run_settings import RUN_FILE
+from detector.evaluation.run_settings import DEFAULT_RUNTIME, RUN_FILE
 from detector.evaluation.serialised import RESULTS_SCHEMA_VERSION
 from service.console import printable
 from service.errors import InputError
@@ -67,6 +67,7 @@ class RunSettingsResult(_Part):
     images: str
     limit: int
     seed: int
+    runtime: str = DEFAULT_RUNTIME
 
 
 class RunResults(DetectorResult):

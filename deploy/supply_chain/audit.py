@@ -1,7 +1,7 @@
 """Known vulnerabilities of the packages in the image: `pip install pip-audit && python deploy/supply_chain/audit.py`.
 
 Asks PyPI's advisories. Exit codes: 0 none is known but those of `accepted.toml`, 1 some are, 2 there is no pip-audit,
-3 the advisories cannot be reached.
+3 the advisories cannot be reached, 4 `accepted.toml` is not what it should be.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from typing import Any
 
 from lock import IMAGES, Locked, lock_of
 
-NO_TOOL, UNREACHABLE = 2, 3
+NO_TOOL, UNREACHABLE, DAMAGED = 2, 3, 4
 SECONDS = 120
 ACCEPTED = Path(__file__).with_name("accepted.toml")
 
@@ -48,8 +48,14 @@ def read_accepted(path: Path) -> list[Accepted]:
     Raises:
         ValueError: an entry lacks something, holds something else, or gives no reason.
     """
+    document = tomllib.loads(path.read_text(encoding="utf-8"))
+    entries = document.get("accepted", [])
+    if not document.keys() <= {"accepted"} or not (
+        isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
+    ):
+        raise ValueError(f"{path}: it holds [[accepted]] and nothing else, and here are {', '.join(document)}")
     found = []
-    for entry in tomllib.loads(path.read_text(encoding="utf-8")).get("accepted", []):
+    for entry in entries:
         kinds = {"id": str, "package": str, "until": datetime.date, "why": str}
         if entry.keys() != kinds.keys() or not all(type(entry[name]) is kind for name, kind in kinds.items()):
             raise ValueError(f"{path}: each [[accepted]] has id, package, until (a day) and why, and one has {entry}")
@@ -72,13 +78,14 @@ def answer(
     Args:
         report: `dependencies` of what pip-audit writes: each has `vulns`, or `skip_reason` where there was no answer.
     """
-    found, known = [], []
+    found, known, used = [], [], set[Accepted]()
     for package, flaw in ((one, flaw) for one in report for flaw in one.get("vulns", ())):
         fixed = ", ".join(flaw["fix_versions"]) or "nothing"
         said = f"{package['name']} {package['version']}: {flaw['id']}, fixed in {fixed}"
         names = [flaw["id"], *flaw.get("aliases", ())]
         covering = [one for one in accepted if one.covers(package["name"], names, today)]
         if covering:
+            used.update(covering)
             known.append(f"{said}; accepted until {covering[0].until}: {covering[0].why}")
         else:
             found.append(said)
@@ -86,9 +93,15 @@ def answer(
     if found:
         return 1, [*found, *known]
     if unknown or not report:
+        # What is not known today says nothing of what is accepted in vain.
         silence = f"PyPI's advisories gave no answer about {len(unknown)} of {len(report)} packages"
         return UNREACHABLE, [silence, *known]
-    return 0, [f"no {'other ' * bool(known)}vulnerability is known of {len(report)} packages", *known]
+    vain = [
+        f"{one.id} of {one.package} is accepted and not known any more; strike it"
+        for one in accepted
+        if one not in used
+    ]
+    return 0, [f"no {'other ' * bool(known)}vulnerability is known of {len(report)} packages", *known, *vain]
 
 
 def main() -> int:
@@ -96,7 +109,11 @@ def main() -> int:
     if importlib.util.find_spec("pip_audit") is None:
         print("there is no pip-audit: pip install pip-audit", file=sys.stderr)  # noqa: T201
         return NO_TOOL
-    accepted = read_accepted(ACCEPTED)
+    try:
+        accepted = read_accepted(ACCEPTED)
+    except ValueError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return DAMAGED
     packages = {(package.name, package.version): package for image in IMAGES for package in lock_of(image)}
     # torch is in both, as two builds of one version.
     lines = sorted(set(requirements(list(packages.values())).splitlines()))

@@ -65,7 +65,7 @@ def check(request: BenchRequest) -> None:
         require_writable(request.out.parent)
     require_devices(list(request.device_names))
     for runtime, device in itertools.product(request.runtimes, request.device_names):
-        require_runtime(runtime, choose_device(device))
+        require_runtime(runtime, choose_device(device).type)
     if RuntimeName.ONNXRUNTIME in request.runtimes:
         from models.onnx_files.packages import require_onnx  # noqa: PLC0415
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from detector.bundle import Bundle
-from service.bundles import ClassifierChoice, digest_of, shipped_names
+from service.bundles import ClassifierChoice, digest_of, require_runtime, shipped_names
 from service.devices import choose_device
 from service.offline.audit_request import AuditRequest
+from service.offline.cluster.ray_devices import require_ray_device
 from service.offline.folder.contract import Contract, columns_record
 from service.offline.judging.chunks import chunk_images
 from service.offline.sources.source import Source
@@ -23,11 +24,13 @@ def contract_of(request: AuditRequest, bundle: Bundle, source: Source) -> Contra
 
     Raises:
         CalibrationError: the bundle cannot support the false-positive rate.
+        InputError: the runtime would do nothing on the device, or Ray does not deal out such devices.
         ModelError: the device that was asked for is not there.
     """
     record = bundle.record
     bundle.require(request.false_positive_rate)
     device = _device_kind(request)
+    require_runtime(request.choice.runtime, device)
     return Contract(
         bundle=Path(request.bundle).resolve().name,
         bundle_digest=digest_of(request.bundle),
@@ -68,7 +71,7 @@ def _device_kind(request: AuditRequest) -> str:
     """Of the workers; the machine that hands out shards to a cluster need not have what it names."""
     name = request.choice.device
     if request.engine is AuditEngine.RAY and name is not None:
-        return name.partition(":")[0]
+        return require_ray_device(name)
     return choose_device(name).type
 
 

@@ -49,5 +49,18 @@ def test_a_detector_measures_straight_paths_as_the_settings_say_and_searches_wit
     assert labels == [verdict.label for verdict in Detector(corners, bundle).inspect(images)]
 
 
+def test_attackers_who_know_the_detector_are_given_gradients_that_are_not_rounded(bundle: Bundle, corners: Any) -> None:
+    half = Detector(corners, bundle, acceleration=AccelerationSettings(precision=Precision.BFLOAT16))
+    found = []
+    for detector in (half, Detector(corners, bundle)):
+        images = torch.rand(5, 1, 4, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
+        outputs = detector.joint(images, torch.zeros(5, dtype=torch.long))
+        found.append((outputs.scores, *torch.autograd.grad(outputs.scores.sum(), images)))
+    (half_scores, half_gradient), (scores, gradient) = found
+    assert torch.equal(half_scores, scores)
+    assert torch.equal(half_gradient, gradient)
+    assert not torch.equal(half.measure(images.detach()).scores, scores)
+
+
 def test_graphs_are_for_cuda_alone(linear: Any) -> None:
     assert accelerated(_profiler(linear), AccelerationSettings(cuda_graphs=True)).classifier is linear

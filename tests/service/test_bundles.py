@@ -239,4 +239,4 @@ def test_graphs_alone_are_refused_where_they_would_do_nothing():
             false_positive_rate=0.05,
             choice=ClassifierChoice(device="cpu", runtime=RuntimeName.TORCH_GRAPHS),
         )
-    bundles.require_runtime(RuntimeName.TORCH_GRAPHS, torch.device("cuda"))
+    bundles.require_runtime(RuntimeName.TORCH_GRAPHS, "cuda")

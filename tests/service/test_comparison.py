@@ -72,6 +72,17 @@ def test_attacks_that_hardly_succeeded_are_named_beneath_their_figures() -> None
     assert "Too few" not in auroc_comparison(contenders_of(runs_of(a=FIRST, b=SECOND))).note
 
 
+def test_runs_of_two_runtimes_are_told_apart_and_old_ones_had_torch() -> None:
+    run = FIRST["run"]
+    half = document(FIRST["attacks"], run={**run, "runtime": "torch-float16"})
+    torch = document(FIRST["attacks"], run={**run, "runtime": "torch"})
+    runs = runs_of(a=FIRST, b=half)
+    [warning] = warnings_about(runs, contenders_of(runs))
+    assert "different runtimes" in warning
+    runs = runs_of(a=FIRST, b=torch)
+    assert warnings_about(runs, contenders_of(runs)) == []
+
+
 def test_the_summary_is_told_over_all_attacks_and_over_those_that_count_in_every_run() -> None:
     table = summary_comparison(contenders_of(runs_of(a=FIRST, b=SECOND)), note="Careful.")
     assert table.rows[0] == ("a", 0.75, 0.5, 0.75, 0.75, 0.25, 0.375, 0.125, 0.06, 7.0, 100.0)

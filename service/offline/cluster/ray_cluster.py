@@ -14,6 +14,7 @@ import torch
 
 from models.errors import one_line
 from service.errors import InputError
+from service.offline.cluster.ray_devices import require_ray_device
 from service.offline.work import WorkerSettings
 
 STORE_BYTES = 256 * 2**20
@@ -74,15 +75,9 @@ def worker_needs(settings: WorkerSettings) -> WorkerNeeds:
     Raises:
         InputError: the device is one GPU of several, which Ray deals out, or of another kind.
     """
-    device = settings.choice.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda":
-        return WorkerNeeds(n_cpus=settings.n_readers, n_gpus=1)
-    if device == "cpu":
-        return WorkerNeeds(n_cpus=1, n_gpus=0)
-    raise InputError(
-        f"--device {device} was asked for, and Ray gives each worker one core, or one GPU of its own choice; write "
-        "--device cpu or --device cuda, and set CUDA_VISIBLE_DEVICES to leave out some"
-    )
+    device = require_ray_device(settings.choice.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    is_gpu = device == "cuda"
+    return WorkerNeeds(n_cpus=settings.n_readers if is_gpu else 1, n_gpus=int(is_gpu))
 
 
 class RayCluster:

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from service.errors import InputError
 from service.offline.folder.names import CONTRACT_FILE
@@ -65,7 +65,7 @@ class Contract(BaseModel):
     false_positive_rate: float
     n_calibration: int
     runtime: str
-    chunk_images: int
+    chunk_images: PositiveInt
     source: dict[str, Any]
     columns: tuple[tuple[str, str], ...]
     shard_size: int

@@ -70,7 +70,7 @@ class ShardWorker:
         return cls(opened, settings)
 
     def judge(self, shard: Shard, on_tick: Callable[[Tick], None]) -> JudgedShard:
-        """Judge a shard's images, in chunks that depend on the shard alone.
+        """Judge a shard's images, in chunks that depend on the shard and the settings alone.
 
         Raises:
             WorkStoppedError: the worker was closed meanwhile.

@@ -189,6 +189,28 @@ def test_nothing_is_accepted_without_a_day_and_a_reason(scripts: SimpleNamespace
         scripts.audit.read_accepted(path)
 
 
+@pytest.mark.parametrize("content", ["[accepted]\n", 'accepted = ["CVE-1"]\n', "[[acceptd]]\n", "accepted = ["])
+def test_a_list_that_is_none_has_an_exit_code_of_its_own(
+    scripts: SimpleNamespace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: str,
+) -> None:
+    path = tmp_path / "accepted.toml"
+    path.write_text(content)
+    monkeypatch.setattr(scripts.audit, "ACCEPTED", path)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+    assert scripts.audit.main() == scripts.audit.DAMAGED == 4
+    assert capsys.readouterr().err
+
+
+def test_what_is_accepted_in_vain_is_said(scripts: SimpleNamespace) -> None:
+    gone = scripts.audit.Accepted(id="CVE-2", package="b", until=TODAY, why="never opened")
+    code, (_, said) = scripts.audit.answer([{"name": "b", "version": "1", "vulns": []}], [gone], TODAY)
+    assert (code, said) == (0, "CVE-2 of b is accepted and not known any more; strike it")
+
+
 def test_what_is_accepted_is_locked_in_some_image(scripts: SimpleNamespace) -> None:
     locked = {package.name for image in scripts.lock.IMAGES for package in scripts.lock.lock_of(image)}
     assert {one.package for one in scripts.audit.read_accepted(scripts.audit.ACCEPTED)} <= locked

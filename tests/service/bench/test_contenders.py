@@ -29,8 +29,6 @@ def test_a_made_up_contender_judges():
 def test_half_precision_is_measured_beside_the_full_one(subject):
     opened = open_contender(Contender(subject=subject, device="cpu", runtime=RuntimeName.TORCH_BFLOAT16))
     pixels = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    halved, whole = opened.detector.classifier(pixels), opened.in_torch.classifier(pixels)
-    assert torch.equal(halved.logits, whole.logits)
     halved, whole = (one.straight_paths(pixels).scores for one in (opened.detector, opened.in_torch))
     assert not torch.equal(halved, whole)
 

@@ -5,6 +5,7 @@ import torch
 
 from detector.types import DetectorError
 from service.bundles import SHIPPED_BUNDLES, ClassifierChoice, open_bundle
+from service.errors import InputError
 from service.offline.audit_request import AuditRequest
 from service.offline.contracting import contract_of, worker_settings
 from service.options import AuditEngine, RuntimeName
@@ -83,6 +84,23 @@ def test_one_thread_computes_unless_more_are_asked_for(source, monkeypatch) -> N
     assert contract_of(request(), bundle, source).n_threads == 3
     # Each worker of a cluster has one core.
     assert contract_of(request(engine=AuditEngine.RAY), bundle, source).n_threads == 1
+
+
+def test_a_runtime_that_would_do_nothing_is_refused_before_anything_is_written(source) -> None:
+    for engine in AuditEngine:
+        choice = ClassifierChoice(device="cpu", runtime=RuntimeName.TORCH_GRAPHS)
+        with pytest.raises(InputError, match="replays CUDA graphs, and this computes on cpu"):
+            contract_of(request(engine=engine, choice=choice), open_bundle("digits"), source)
+    choice = ClassifierChoice(device="cuda", runtime=RuntimeName.TORCH_GRAPHS)
+    asked = request(engine=AuditEngine.RAY, choice=choice)
+    assert contract_of(asked, open_bundle("digits"), source).runtime == "torch-graphs"
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:1"])
+def test_a_device_that_a_cluster_does_not_deal_out_is_refused(source, device) -> None:
+    asked = request(engine=AuditEngine.RAY, choice=ClassifierChoice(device=device))
+    with pytest.raises(InputError, match=f"--device {device} was asked for, and Ray gives"):
+        contract_of(asked, open_bundle("digits"), source)
 
 
 def test_a_cluster_may_have_devices_that_this_machine_has_not(source) -> None:

@@ -95,6 +95,7 @@ def test_another_machine_is_said_and_not_refused(
         (b"[]", "damaged: the whole"),
         (b'{"schema_version": 99}', "upgrade isthmus"),
         (b'{"schema_version": 1}', "damaged: bundle: Field required"),
+        (b'{"schema_version": 1, "chunk_images": 0}', "damaged: bundle: Field required"),
     ],
 )
 def test_a_contract_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
