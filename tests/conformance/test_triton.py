@@ -96,7 +96,7 @@ def test_outputs_come_as_they_were_asked_for(client: Any, digits: Any) -> None:
 
 
 def test_a_rate_a_priority_and_a_timeout_are_heard(client: Any, digits: Any) -> None:
-    options: dict[str, Any] = {"priority": 1, "timeout": 5_000_000}
+    options: dict[str, Any] = {"priority": 1, "timeout": 30_000_000}
     result = client.infer("digits", [files_input(digits)], parameters={"false_positive_rate": 0.5}, **options)
     assert result.get_response()["parameters"]["false_positive_rate"] == 0.5
     assert result.as_numpy("is_adversarial").tolist() == [verdict.p_value <= 0.5 for verdict in digits.verdicts]

@@ -1,6 +1,7 @@
 """A small bundle for the toy classifier, made once."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from detector.bundle import Bundle
 from detector.bundle_record import RECORD_FILE, EarlyExitRecord
@@ -27,6 +29,10 @@ from detector.second_opinion import EscalationSettings, SecondOpinion
 from detector.straight import StraightPaths
 from detector.types import LabelledImages, to_pixels
 from detector.typicality import Typicality
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from toy_cases.inspections import N_IMAGES
 
 
 @pytest.fixture(scope="session")
@@ -166,3 +172,14 @@ def leaving(bundle: Bundle, corners: Any, corner_images: Callable[..., LabelledI
     scores = StraightPaths.of(found, corners, None)(clean).scores
     corners.batches.clear()
     return found.replaced(conformal=ConformalScores.of(scores))
+
+
+@pytest.fixture
+def images(corner_images: Callable[..., LabelledImages]) -> Tensor:
+    return to_pixels(corner_images(N_IMAGES, seed=8).images)
+
+
+@pytest.fixture
+def doubting(rippled: Any, hesitant: Bundle) -> Detector:
+    """With a second opinion on some of `images`."""
+    return Detector(rippled, hesitant)

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from detector.escalation import Escalator
 from detector.passes import predicted_labels
 from detector.second_looks import SecondLooks
 from detector.second_opinion import EscalationSettings
-from detector.types import LabelledImages, to_pixels
 
 
 @pytest.fixture
@@ -23,11 +21,6 @@ def escalator(bundle: Bundle, rippled: Any) -> Escalator:
         settings=EscalationSettings(),
         paths_at_once=3,
     )
-
-
-@pytest.fixture
-def images(corner_images: Callable[..., LabelledImages]) -> Tensor:
-    return to_pixels(corner_images(12, seed=8).images)
 
 
 def test_images_that_come_one_by_one_show_what_an_uninterrupted_search_shows(

@@ -53,7 +53,11 @@ class RunningServer:
         """The lines of the log that are there whole."""
         return [json.loads(line) for line in self.log.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
-    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 30) -> int:
+    def wait_for(self, event: str, seconds: float = 60) -> None:
+        """Wait until the log tells of an event."""
+        _wait_until(lambda: any(line["event"] == event for line in self.events), self.process, self.log, seconds)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, timeout: float = 90) -> int:
         """Send a signal and wait for the exit code."""
         self.process.send_signal(number)
         return self.process.wait(timeout)
@@ -98,11 +102,11 @@ def _url_of(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def _is_ready(url: str, verify: ssl.SSLContext | bool) -> bool:
-    return httpx.get(f"{url}/v2/health/ready", verify=verify, timeout=10).status_code == 200
+    return httpx.get(f"{url}/v2/health/ready", verify=verify, timeout=30).status_code == 200
 
 
 def _wait_until(
-    condition: Callable[[], T | None], process: subprocess.Popen[bytes], log: Path, seconds: float = 120
+    condition: Callable[[], T | None], process: subprocess.Popen[bytes], log: Path, seconds: float = 300
 ) -> T:
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-N_IMAGES = 700
+N_IMAGES = 1000
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def digits(tmp_path: Path) -> Path:
 
 
 def lines(url: str, audit_id: str) -> list[str]:
-    text = httpx.get(f"{url}/v1/audits/{audit_id}/results", params={"limit": 10_000}).text
+    text = httpx.get(f"{url}/v1/audits/{audit_id}/results", params={"limit": 10_000}, timeout=30).text
     return text.splitlines()
 
 
@@ -39,17 +39,18 @@ def verdict_lines(log: Path, audit_id: str) -> list[int]:
 @pytest.mark.slow
 def test_an_audit_outlives_its_server_and_loses_and_repeats_nothing(running_server, digits, tmp_path) -> None:
     # Of two equal flags the last one counts.
-    flags = ("--audit-folder", str(digits), "--state", str(tmp_path / "state"), "--batch-images", "16")
-    first = running_server(*flags)
-    audit_id = httpx.post(f"{first.url}/v1/audits", json={"folder": str(digits)}).json()["id"]
-    while httpx.get(f"{first.url}/v1/audits/{audit_id}").json()["counts"]["judged"] == 0:
+    flags = ("--audit-folder", str(digits), "--state", str(tmp_path / "state"))
+    # One image at a time it takes seconds from its first results to its last ones.
+    first = running_server(*flags, "--batch-images", "1")
+    audit_id = httpx.post(f"{first.url}/v1/audits", json={"folder": str(digits)}, timeout=30).json()["id"]
+    while httpx.get(f"{first.url}/v1/audits/{audit_id}", timeout=30).json()["counts"]["judged"] == 0:
         pass
     before = lines(first.url, audit_id)
     assert first.stop(signal.SIGKILL) == -signal.SIGKILL
     assert 0 < len(before) < N_IMAGES
 
-    second = running_server(*flags)
-    while (audit := httpx.get(f"{second.url}/v1/audits/{audit_id}").json())["state"] != "done":
+    second = running_server(*flags, "--batch-images", "16")
+    while (audit := httpx.get(f"{second.url}/v1/audits/{audit_id}", timeout=30).json())["state"] != "done":
         assert audit["state"] in ("queued", "running")
     after = lines(second.url, audit_id)
     assert after[: len(before)] == before
@@ -68,7 +69,7 @@ def test_two_servers_do_not_share_a_state_folder(running_server, tmp_path) -> No
     command = [str(Path(sys.executable).with_name("isthmus")), "serve", "--bundle", "digits", "--port", "0"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ISTHMUS_")}
     second = subprocess.run(
-        [*command, "--state", state], capture_output=True, text=True, env=environment, check=False, timeout=60
+        [*command, "--state", state], capture_output=True, text=True, env=environment, check=False, timeout=180
     )
     assert second.returncode == 2
     assert f"used by another server (process {first.process.pid})" in " ".join(second.stderr.split())

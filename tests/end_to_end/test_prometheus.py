@@ -42,7 +42,7 @@ def test_every_panel_shows_data_and_what_was_provoked_raises_its_alert(running_s
         for more in ((), ("--step-seconds", "0.0001"))
     ]
     for server in servers:
-        until(lambda url=server.url: httpx.get(f"{url}/v2/health/ready").status_code == 200)
+        until(lambda url=server.url: httpx.get(f"{url}/v2/health/ready", timeout=30).status_code == 200)
     with prometheus(tmp_path, [metrics_port(server) for server in servers]) as ask, busy(servers):
         rules = until(lambda: all_evaluated(ask))
         assert {(rule["health"], rule.get("lastError", "")) for rule in rules.values()} == {("ok", "")}
@@ -101,11 +101,11 @@ def prometheus(folder: Path, ports: list[int]) -> Iterator[Callable[..., Any]]:
 
 def is_ready(url: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
-        return httpx.get(url).status_code == 200
+        return httpx.get(url, timeout=30).status_code == 200
     return False
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 180) -> Any:
     """What the condition gives once it is something."""
     end = time.monotonic() + seconds
     while not (found := condition()):
@@ -114,7 +114,7 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     return found
 
 
-def eventually(complaint: Callable[[], str], seconds: float = 60) -> str:
+def eventually(complaint: Callable[[], str], seconds: float = 180) -> str:
     """The last complaint, or none as soon as there is none."""
     end = time.monotonic() + seconds
     while (found := complaint()) and time.monotonic() < end:

@@ -40,7 +40,14 @@ class Killer(RayWorker):
         return super().judge(shard)
 
 ray_crew.RayWorker = Killer
-require_ray().init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=2**27)
+for attempt in range(3):
+    try:
+        require_ray().init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=2**27)
+        break
+    except Exception as error:  # of a busy machine: its processes have half a minute to come up
+        if attempt == 2 or "timed out" not in str(error):
+            raise
+        require_ray().shutdown()
 source = open_source(sys.argv[1], allow_urls=False)
 items = list(source.items(lambda: None))[:96]
 shards = [Shard(number=n, items=items[16 * n : 16 * n + 16]) for n in range(6)]
@@ -115,14 +122,14 @@ def test_a_worker_killed_on_the_way_changes_no_byte_of_what_is_written(digits: P
             if events[-1]["event"] == "shard" and sum(event["event"] == "shard" for event in events) == 1:
                 started = psutil.Process(driver.pid).children(recursive=True)
                 ray_workers(driver.pid)[0].send_signal(signal.SIGKILL)
-    assert driver.wait(60) == 0, log.read_text()
+    assert driver.wait(180) == 0, log.read_text()
     assert log.read_text().count("was lost and is replaced") == 1
     assert events[-1]["counts"]["n_images"] == len(load_digits().images) * N_COPIES
     done = [event["images_done"] for event in events if event["event"] == "progress"]
     assert done == sorted(done)
     assert content(together) == content(alone)
     # What was started for the audit is gone with it.
-    gone, left = psutil.wait_procs(started, timeout=30)
+    gone, left = psutil.wait_procs(started, timeout=90)
     assert gone
     assert not left
 

@@ -42,20 +42,21 @@ def detect(url, picture, client=httpx, **headers):
 
 def run(*flags):
     command = [str(Path(sys.executable).with_name("isthmus")), "serve", *flags]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
 
 
 def test_a_server_says_where_it_is_before_it_is_ready_and_then_gives_verdicts(running_server, picture):
-    server = running_server(wait=False)
-    first = httpx.get(f"{server.url}/v2/health/ready").status_code
-    assert httpx.get(f"{server.url}/v2/health/live").status_code == 200
-    while httpx.get(f"{server.url}/v2/health/ready").status_code != 200:
+    # Its warming up takes seconds.
+    server = running_server("--bundle", "cifar10-resnet20", wait=False)
+    first = httpx.get(f"{server.url}/v2/health/ready", timeout=30).status_code
+    assert httpx.get(f"{server.url}/v2/health/live", timeout=30).status_code == 200
+    while httpx.get(f"{server.url}/v2/health/ready", timeout=30).status_code != 200:
         time.sleep(0.02)
     answer = detect(server.url, picture)
     assert answer.status_code == 200
     assert answer.json()["results"][0]["decision"] in {"clean", "adversarial"}
     assert server.said.read_text() == (
-        f"Isthmus serves digits on {server.url} to this machine alone, as there are no keys\n"
+        f"Isthmus serves digits, cifar10-resnet20 on {server.url} to this machine alone, as there are no keys\n"
     )
     listening = next(event for event in server.events if event["event"] == "listening")
     assert listening["port"] == int(server.url.rpartition(":")[2])
@@ -64,7 +65,7 @@ def test_a_server_says_where_it_is_before_it_is_ready_and_then_gives_verdicts(ru
 
 def test_a_server_under_load_answers_everything_that_it_has_accepted_and_ends_with_0(running_server, picture):
     """Whoever sends until the end either gets a verdict or no connection, and never half an answer."""
-    server = running_server("--drain-seconds", "3")
+    server = running_server("--drain-seconds", "10")
     outcomes, stop = [], threading.Event()
 
     def send():
@@ -79,27 +80,32 @@ def test_a_server_under_load_answers_everything_that_it_has_accepted_and_ends_wi
 
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         senders = [pool.submit(send) for _ in range(8)]
-        time.sleep(1.0)
-        told = time.monotonic()
-        server.process.send_signal(signal.SIGTERM)
-        time.sleep(0.1)
-        draining = httpx.get(f"{server.url}/v2/health/ready")
-        assert (draining.status_code, draining.json()) == (503, {"live": True, "ready": False})
-        assert draining.headers["connection"] == "close"
-        assert server.process.wait(30) == 0
-        stop.set()
+        try:
+            until = time.monotonic() + 60
+            while len(outcomes) < 20:
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            told = time.monotonic()
+            server.process.send_signal(signal.SIGTERM)
+            server.wait_for("draining")
+            draining = httpx.get(f"{server.url}/v2/health/ready", timeout=30)
+            assert (draining.status_code, draining.json()) == (503, {"live": True, "ready": False})
+            assert draining.headers["connection"] == "close"
+            assert server.process.wait(90) == 0
+        finally:
+            stop.set()
         for sender in senders:
             sender.result()
-    assert len([began for began, _ in outcomes if began < told]) > 8
-    assert {status for began, status in outcomes if began < told + 1.5} == {200}
+    assert len([began for began, _ in outcomes if began < told]) >= 20
+    # Of its ten seconds, one that has begun in the first five has as many to get in.
+    assert {status for began, status in outcomes if began < told + 5} == {200}
     assert {status for _, status in outcomes} <= {200, None}
 
 
 def test_a_second_signal_ends_it_at_once(running_server):
     server = running_server("--drain-seconds", "60")
     server.process.send_signal(signal.SIGINT)
-    while not any(event["event"] == "draining" for event in server.events):
-        time.sleep(0.02)
+    server.wait_for("draining")
     assert server.stop(timeout=30) == 128 + signal.SIGTERM
 
 
@@ -109,10 +115,10 @@ def test_keys_are_exchanged_while_it_runs_and_stand_nowhere(running_server, tmp_
     server = running_server("--keys-file", str(keys), "--log-level", "debug")
 
     def status(key, path="/v1/bundles"):
-        return httpx.get(f"{server.url}{path}", headers={"Authorization": f"Bearer {key}"}).status_code
+        return httpx.get(f"{server.url}{path}", headers={"Authorization": f"Bearer {key}"}, timeout=30).status_code
 
     assert (status(ANNA), status(BERT)) == (200, 401)
-    assert httpx.get(f"{server.url}/", auth=("me", ANNA)).status_code == 200
+    assert httpx.get(f"{server.url}/", auth=("me", ANNA), timeout=30).status_code == 200
     assert detect(server.url, picture, Authorization=f"Bearer {ANNA}").status_code == 200
     new = tmp_path / "keys.new"
     new.write_text(f"bert:{BERT}\n")
@@ -132,12 +138,14 @@ def test_keys_are_exchanged_while_it_runs_and_stand_nowhere(running_server, tmp_
 def test_every_path_that_is_described_needs_a_key_and_so_do_all_others(running_server):
     server = running_server(ISTHMUS_KEYS=f"anna:{ANNA}")
     headers = {"Authorization": f"Bearer {ANNA}"}
-    paths = httpx.get(f"{server.url}/openapi.json", headers=headers).json()["paths"]
+    paths = httpx.get(f"{server.url}/openapi.json", headers=headers, timeout=30).json()["paths"]
     assert len(paths) > 10
     asked = [(method, re.sub("{[^}]*}", "x", path)) for path, methods in paths.items() for method in methods]
     more = [("get", path) for path in ("/", "/docs", "/openapi.json", "/assets/main.js", "/nowhere", "/v2/health")]
     open_paths = {
-        path for method, path in asked + more if httpx.request(method, f"{server.url}{path}").status_code != 401
+        path
+        for method, path in asked + more
+        if httpx.request(method, f"{server.url}{path}", timeout=30).status_code != 401
     }
     assert open_paths == {"/v2/health/live", "/v2/health/ready"}
 
@@ -151,9 +159,9 @@ def test_it_speaks_tls_with_the_files_that_it_is_given(running_server, tmp_path)
     trusted = ssl.create_default_context(cafile=str(certificate))
     server = running_server("--tls-certificate", str(certificate), "--tls-key", str(key), verify=trusted)
     assert server.url.startswith("https://")
-    assert httpx.get(f"{server.url}/v1/bundles", verify=trusted).status_code == 200
+    assert httpx.get(f"{server.url}/v1/bundles", verify=trusted, timeout=30).status_code == 200
     with pytest.raises(httpx.TransportError):
-        httpx.get(server.url.replace("https", "http"))
+        httpx.get(server.url.replace("https", "http"), timeout=30)
     old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     old.load_verify_locations(certificate)
     old.set_ciphers("DEFAULT:@SECLEVEL=0")
@@ -192,8 +200,8 @@ def test_mistakes_are_told_in_a_line_before_anything_is_loaded(tmp_path):
 def test_a_connection_that_says_nothing_does_not_keep_a_server_from_ending(running_server):
     server = running_server()
     host, port = server.url.removeprefix("http://").split(":")
-    with contextlib.closing(socket.create_connection((host, int(port)))) as silent:
+    with contextlib.closing(socket.create_connection((host, int(port)), timeout=30)) as silent:
         silent.sendall(b"GET / HTTP/1.1\r\n")
-        began = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - began < 10
+        # Where its time to send a head had run out, it would have been told so.
+        assert silent.recv(4096) == b""

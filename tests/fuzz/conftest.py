@@ -1,4 +1,4 @@
-import importlib.util
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,18 +6,13 @@ from types import ModuleType
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 
 @pytest.fixture(scope="session")
 def fuzzing() -> ModuleType:
     """What the large run is made of; it lies beside this file and is no package."""
-    spec = importlib.util.spec_from_file_location("fuzzing", Path(__file__).with_name("fuzzing.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses look their module up by its name.
-    sys.modules["fuzzing"] = module
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("fuzzing")
 
 
 @pytest.fixture(scope="session")

@@ -22,12 +22,7 @@ import uvicorn
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
-from open_inference.openapi.types.inference_error_response import InferenceErrorResponse
-from open_inference.openapi.types.inference_request import InferenceRequest
-from open_inference.openapi.types.inference_response import InferenceResponse
-from open_inference.openapi.types.metadata_model_response import MetadataModelResponse
-from open_inference.openapi.types.metadata_server_response import MetadataServerResponse
-from pydantic.v1.schema import schema as definitions_of
+from official_protocol import official_document
 from schemathesis.checks import CHECKS, load_all_checks
 from schemathesis.core.failures import FailureGroup
 from schemathesis.generation import GenerationMode
@@ -42,8 +37,8 @@ SCHEMA_CHECKS = ("content_type_conformance", "response_schema_conformance")
 STRICT_CHECKS = (*SCHEMA_CHECKS, "status_code_conformance", "negative_data_rejection")
 FORM_EXCLUDED = ("negative_data_rejection",)
 LATE, OURS = 504, 500
-COMPONENTS = "#/components/schemas/"
 INFER = "/v2/models/digits/infer"
+SECONDS_TO_START, SECONDS_TO_ANSWER = 120.0, 30.0
 
 
 @dataclasses.dataclass
@@ -91,10 +86,10 @@ def served(folder: Path) -> Iterator[str]:
 
 
 def wait_until_ready(url: str) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < end:
         with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/v2/health/ready").status_code == 200:
+            if httpx.get(f"{url}/v2/health/ready", timeout=SECONDS_TO_ANSWER).status_code == 200:
                 return
         time.sleep(0.02)
     raise AssertionError("the server did not become ready")
@@ -102,14 +97,15 @@ def wait_until_ready(url: str) -> None:
 
 def our_operations(url: str, folder: Path) -> list[Any]:
     """Every operation of our OpenAPI document, with names that the server knows beside one that it does not."""
-    document = httpx.get(f"{url}/openapi.json").json()
+    document = httpx.get(f"{url}/openapi.json", timeout=SECONDS_TO_ANSWER).json()
     return _operations(_with_names(document, known_names(url, folder)))
 
 
 def known_names(url: str, folder: Path) -> dict[str, list[str]]:
     """Names by the parameters and fields that take them, after a verdict was made and audits were begun."""
-    verdict = httpx.post(f"{url}/v1/detect", json={"images": [{"data": EXAMPLE_IMAGE}]}).json()
-    audits = [httpx.post(f"{url}/v1/audits", json={"folder": str(folder)}).json() for _ in range(8)]
+    with httpx.Client(base_url=url, timeout=SECONDS_TO_ANSWER) as client:
+        verdict = client.post("/v1/detect", json={"images": [{"data": EXAMPLE_IMAGE}]}).json()
+        audits = [client.post("/v1/audits", json={"folder": str(folder)}).json() for _ in range(8)]
     known = {"model_name": ["digits"], "model_version": ["1"], "bundle": ["digits"], "name": ["digits"]}
     known |= {"request_id": [verdict["request_id"]], "id": [audit["id"] for audit in audits], "folder": [str(folder)]}
     return {name: [*values, "unknown"] for name, values in known.items()}
@@ -149,49 +145,6 @@ def _operations(document: dict[str, Any]) -> list[Any]:
     return sorted(operations, key=lambda operation: operation.method == "delete")
 
 
-def official_document() -> dict[str, Any]:
-    """The protocol as OpenAPI, rebuilt from the models of its working group's own client."""
-    bodies = (
-        InferenceRequest,
-        InferenceResponse,
-        InferenceErrorResponse,
-        MetadataModelResponse,
-        MetadataServerResponse,
-    )
-    definitions = definitions_of(bodies, ref_prefix=COMPONENTS)["definitions"]
-    model = {"name": "model_name", "in": "path", "required": True, "schema": {"enum": ["digits", "letters"]}}
-    version = {"name": "model_version", "in": "path", "required": True, "schema": {"enum": ["1", "2"]}}
-    paths: dict[str, Any] = {
-        "/v2": {"get": _operation([], "MetadataServerResponse")},
-        "/v2/health/live": {"get": _operation([], None)},
-        "/v2/health/ready": {"get": _operation([], None)},
-    }
-    for path, parameters in (
-        ("/v2/models/{model_name}", [model]),
-        ("/v2/models/{model_name}/versions/{model_version}", [model, version]),
-    ):
-        paths[path] = {"get": _operation(parameters, "MetadataModelResponse")}
-        paths[f"{path}/ready"] = {"get": _operation(parameters, None)}
-        asked = {"required": True, "content": _content("InferenceRequest")}
-        paths[f"{path}/infer"] = {"post": {**_operation(parameters, "InferenceResponse"), "requestBody": asked}}
-    return {
-        "openapi": "3.0.3",
-        "info": {"title": "Open Inference Protocol", "version": "2"},
-        "paths": paths,
-        "components": {"schemas": definitions},
-    }
-
-
-def _content(name: str | None) -> dict[str, Any]:
-    return {"application/json": {"schema": {} if name is None else {"$ref": f"{COMPONENTS}{name}"}}}
-
-
-def _operation(parameters: list[dict[str, Any]], answer: str | None) -> dict[str, Any]:
-    refused = {"description": "Refused", "content": _content("InferenceErrorResponse")}
-    responses = {"200": {"description": "Done", "content": _content(answer)}, "4XX": refused}
-    return {"parameters": parameters, "responses": responses}
-
-
 def fuzz_operation(
     operation: Any, url: str, n_cases: int, tally: Tally, *, checks: tuple[str, ...], number: int
 ) -> None:
@@ -222,7 +175,7 @@ def fuzz_operation(
 
 def fuzz_nearly_right(url: str, n_cases: int, tally: Tally, *, number: int) -> None:
     """Send inference requests, raw and in JSON, in which hardly more than one thing is wrong."""
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=SECONDS_TO_ANSWER) as client:
 
         @_run(n_cases, number)
         @given(nearly_right())

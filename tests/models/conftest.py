@@ -1,5 +1,6 @@
 """ONNX files that tests share: exported networks, and graphs written node by node."""
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from models.digits import SmallConvNet, digits_network
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 DIGITS_SHAPE = (1, 8, 8)
 

@@ -150,7 +150,8 @@ class RayCluster:
                 include_dashboard=False,
                 object_store_memory=STORE_BYTES,
             )
-        except self._failures as error:
+        except Exception as error:
+            # Of any kind: where its processes do not come up in half a minute, Ray raises Exception itself.
             raise InputError(
                 f"Ray cannot be started on this machine: {one_line(error).rstrip('.')}; put that right, or audit "
                 "without --engine ray"

@@ -148,7 +148,7 @@ def helm() -> Iterator[Helm]:
         yield Helm(process)
         assert process.stdin is not None
         process.stdin.close()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 @pytest.fixture(scope="session")

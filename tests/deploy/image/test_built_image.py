@@ -86,14 +86,14 @@ def served(container: Container, dockerfile, tmp_path_factory: pytest.TempPathFa
         process = subprocess.Popen(program, stdout=errors, stderr=errors)
     served = Served(process=process, url=f"http://127.0.0.1:{ports['ISTHMUS_PORT']}", ports=ports)
     try:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while not is_ready(served.url):
             assert process.poll() is None and time.monotonic() < end, log.read_text()
             time.sleep(0.2)
         yield served
         # Docker's own default would be SIGTERM as well; the image says so.
         process.send_signal(signal.Signals[stage.all("STOPSIGNAL")[0].rest])
-        assert process.wait(70) == 0, log.read_text()
+        assert process.wait(120) == 0, log.read_text()
     finally:
         process.kill()
         process.wait()
@@ -107,7 +107,7 @@ def free_port() -> str:
 
 def is_ready(url: str) -> bool:
     try:
-        return httpx.get(f"{url}/v2/health/ready", timeout=10).status_code == 200
+        return httpx.get(f"{url}/v2/health/ready", timeout=30).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -179,9 +179,8 @@ def test_a_photograph_gets_a_verdict_and_only_with_a_key(container: Container, s
     (verdict,) = answer.json()["results"]
     assert verdict["decision"] in ("clean", "adversarial")
     assert 0 < verdict["p_value"] <= 1
-    assert (
-        "isthmus_verdicts_total" in httpx.get(f"http://127.0.0.1:{served.ports['ISTHMUS_METRICS_PORT']}/metrics").text
-    )
+    metrics = f"http://127.0.0.1:{served.ports['ISTHMUS_METRICS_PORT']}/metrics"
+    assert "isthmus_verdicts_total" in httpx.get(metrics, timeout=30).text
 
 
 def test_the_server_takes_no_shared_library_that_the_base_lacks(served: Served) -> None:

@@ -113,7 +113,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         lifespan = app.router.lifespan_context(app)
         runner.run(lifespan.__aenter__())
         served = Server(runner, app)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while served.request("GET", "/v2/health/ready").status_code != 200:
             assert time.monotonic() < until
             time.sleep(0.02)

@@ -26,6 +26,7 @@ class FakeServer:
     Attributes:
         verdicts: requests for verdicts that came, heads and bodies.
         keeps: whether connections are kept after a verdict.
+        most_at_once: how many requests for verdicts were under way together, at most.
     """
 
     plan: Answers
@@ -35,7 +36,9 @@ class FakeServer:
     chunked: bool = False
     tls: ssl.SSLContext | None = None
     verdicts: list[tuple[str, bytes]] = dataclasses.field(default_factory=list)
+    most_at_once: int = 0
     port: int = 0
+    _now: int = 0
 
     @contextlib.asynccontextmanager
     async def serve(self) -> AsyncIterator["FakeServer"]:
@@ -81,7 +84,12 @@ class FakeServer:
             return 200
         self.verdicts.append((head, body))
         status, seconds = self.plan(len(self.verdicts) - 1)
-        await asyncio.sleep(seconds)
+        self._now += 1
+        self.most_at_once = max(self.most_at_once, self._now)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._now -= 1
         return status
 
     def _answer(self, status: int, keeps: bool) -> bytes:
@@ -108,7 +116,7 @@ def fake_server() -> Iterator[Callable[..., FakeServer]]:
 
         thread = threading.Thread(target=lambda: (loop.run_until_complete(run()), loop.close()))
         thread.start()
-        assert begun.wait(10)
+        assert begun.wait(60)
 
         def stop() -> None:
             loop.call_soon_threadsafe(over.set)

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import errno
 import shutil
 import ssl
@@ -18,18 +19,17 @@ HEALTH = request_bytes("GET", "/v2/health/live")
 def test_an_open_loop_sends_the_next_request_before_the_last_one_is_answered(fake, asked):
     server = fake(plan=lambda _: (200, 1.0))
     replies = asked(server, lambda target: open_loop(target, [VERDICT], moments=[0.0, 0.01, 0.02, 0.03]))
-    # One after the other would take the last one four seconds.
-    assert all(1.0 <= reply.seconds < 3.0 for reply in replies)
-    assert len(replies) == 4
+    assert server.most_at_once == len(replies) == 4
+    assert all(reply.seconds >= 1.0 for reply in replies)
 
 
 def test_known_refusals_and_delays_are_counted_as_they_were(fake, asked):
-    server = fake(plan=lambda n: (429, 0.0) if n % 3 == 2 else (200, 0.1))
+    server = fake(plan=lambda n: (429, 0.0) if n % 3 == 2 else (200, 1.0))
     moments = [index / 100 for index in range(30)]
     replies = asked(server, lambda target: open_loop(target, [VERDICT], moments=moments))
     assert Counter(reply.status for reply in replies) == {200: 20, 429: 10}
-    assert min(reply.seconds for reply in replies if reply.status == 200) >= 0.1
-    assert min(reply.seconds for reply in replies if reply.status == 429) < 0.1
+    assert min(reply.seconds for reply in replies if reply.status == 200) >= 1.0
+    assert min(reply.seconds for reply in replies if reply.status == 429) < 1.0
 
 
 def test_a_closed_loop_has_no_more_under_way_than_it_has_clients(fake, asked):
@@ -37,6 +37,7 @@ def test_a_closed_loop_has_no_more_under_way_than_it_has_clients(fake, asked):
     replies = asked(server, lambda target: closed_loop(target, [VERDICT], n_clients=3, seconds=0.3))
     # Three clients, each at most seven times 0.05 s.
     assert 3 <= len(replies) <= 21
+    assert server.most_at_once <= 3
 
 
 def test_time_runs_from_when_a_request_was_due(fake, asked):
@@ -58,7 +59,7 @@ def test_liveness_is_asked_while_the_work_goes_on_and_a_late_timer_is_seen(fake,
     work = lambda target: watched(target, HEALTH, open_loop(target, [VERDICT], moments=[0.0]))  # noqa: E731
     replies, watch = asked(server, work)
     assert [reply.status for reply in replies] == [200]
-    assert len(watch.liveness) >= 3
+    assert len(watch.liveness) >= 2
     assert min(watch.liveness) >= 0.02
     assert watch.heartbeats
     assert watch.seconds >= 1.0
@@ -94,10 +95,15 @@ def test_no_server_and_no_answer_are_told_apart(fake, asked):
         return await Connection(Target(host="127.0.0.1", port=1)).ask(HEALTH)
 
     assert asyncio.run(nobody()) == -1
-    impatient = lambda target: Connection(  # noqa: E731
-        Target(host=target.host, port=target.port, patience=0.05)
-    ).ask(VERDICT)
-    assert asked(fake(plan=lambda _: (200, 0.5)), impatient) == 0
+
+    async def impatient(target):
+        connection = Connection(target)
+        assert await connection.ask(VERDICT) == 200
+        # Only now, so that it is not the connection that is given up.
+        connection._target = dataclasses.replace(target, patience=0.05)
+        return await connection.ask(VERDICT)
+
+    assert asked(fake(plan=lambda n: (200, 60.0 * n)), impatient) == 0
 
 
 def test_what_this_machine_refuses_is_not_the_servers_fault(monkeypatch):

@@ -1,18 +1,21 @@
-"""Figures of detectors that were never run."""
+"""Figures of detectors that were never run, and a detector whose classifier may be changed."""
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
+from detector.bundle import Bundle
+from detector.detector import Detector
 from detector.evaluation.attacked import AttackedImages
 from detector.evaluation.attacks import AttackSpec, StrengthUnit
 from detector.evaluation.judgements import FalsePositives
 from detector.evaluation.metrics import Estimate, WorstCase
 from detector.evaluation.results import AttackFigures, DetectorFigures
-from detector.types import Classifier, Images, Labels
+from detector.types import Classifier, Images, LabelledImages, Labels, to_pixels
 
 
 @pytest.fixture
@@ -87,6 +90,28 @@ def attacked_of() -> Callable[..., AttackedImages]:
         return AttackedImages(**(given | changes))
 
     return make
+
+
+@pytest.fixture
+def detector(bundle: Bundle, corners: Any) -> Detector:
+    return Detector(corners, bundle)
+
+
+@pytest.fixture
+def altered(bundle: Bundle, corners: Any) -> Callable[..., Detector]:
+    """The detector, its classifier changed behind the back of its digest."""
+
+    def build(logits: Callable[[Tensor], Tensor]) -> Detector:
+        classifier = copy.copy(corners)
+        classifier.logits = logits
+        return Detector(classifier, bundle)
+
+    return build
+
+
+@pytest.fixture
+def images(corner_images: Callable[..., LabelledImages]) -> Tensor:
+    return to_pixels(corner_images(6, seed=9).images)
 
 
 def _unchanged(_classifier: Classifier, images: Images, _labels: Labels, _generator: Generator) -> Images:

@@ -1,4 +1,4 @@
-"""A page that a server shows, and a browser to look at it with."""
+"""A page that a server shows, a browser to look at it with, and images to give to it."""
 
 import os
 import re
@@ -8,13 +8,26 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from detector.evaluation.attacks import pgd
+from detector.types import to_pixels, to_stored
+from detector.verdict import Decision
+from models.digits import load_digits_images
+from service.bundles import ClassifierChoice, open_detector
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from headless.chromium import SECONDS, Chromium
+from headless.judged import Judged
+
+RATE = 0.05
 
 
 @pytest.fixture(scope="session")
@@ -59,3 +72,38 @@ def browser(chromium: Chromium) -> Chromium:
     """The browser with an empty tab."""
     chromium.begin()
     return chromium
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> dict[Decision, Judged]:
+    """A scan that passes, and one that is flagged after an attack."""
+    opened = open_detector("digits", false_positive_rate=RATE, choice=ClassifierChoice())
+    _, data = load_digits_images()
+    clean, labels, attack = to_pixels(data.images[::30]), data.labels[::30], pgd(0.2)
+    attacked = to_pixels(to_stored(attack(opened.detector.classifier, clean, labels, torch.Generator().manual_seed(0))))
+    folder = tmp_path_factory.mktemp("digits")
+    found = {}
+    for decision, images in ((Decision.CLEAN, clean), (Decision.ADVERSARIAL, attacked)):
+        verdicts = opened.detector.inspect(images)
+        index = next(index for index, verdict in enumerate(verdicts) if verdict.decision is decision)
+        path = folder / f"{decision.value}.png"
+        write_png(images[index], path)
+        found[decision] = Judged(path=path, verdict=verdicts[index], labels=opened.labels)
+    return found
+
+
+def write_png(image: Tensor, path: Path) -> None:
+    Image.fromarray(to_stored(image[None])[0, 0].numpy()).save(path)
+
+
+@pytest.fixture
+def page(browser: Any, page_url: str) -> Iterator[Any]:
+    """The page, with the digits' detector chosen; nothing may have gone wrong in it by the end."""
+    browser.look(width=1100, height=900)
+    browser.open(page_url)
+    browser.until("document.querySelector('#bundle').options.length > 0")
+    browser.value("document.querySelector('#bundle').value = 'digits'")
+    browser.value("document.querySelector('#bundle').dispatchEvent(new Event('change'))")
+    yield browser
+    assert browser.complaints() == []
+    assert all(address.startswith(page_url) for address in browser.requests())

@@ -147,7 +147,7 @@ class Server:
 
     def wait(self, audit: Audit, *states: State) -> Audit:
         states = states or (State.DONE, State.FAILED)
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while (found := self.jobs.find(audit.id, None)).state not in states:
             assert time.monotonic() < until, found
             time.sleep(0.005)

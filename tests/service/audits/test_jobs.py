@@ -1,19 +1,24 @@
 import json
 import subprocess
 import sys
-import threading
 import time
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from service.audits import background, workers
 from service.audits.store import State
-from service.engine.work import EngineState, Lane
-from service.errors import EngineError, InputError, NotFoundError, OverloadedError
+from service.engine.work import Lane
+from service.errors import NotFoundError, OverloadedError
 
 SCRIPT = Path(__file__).with_name("killed_audits.py")
+
+
+def wait_until(holds) -> None:
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_every_image_of_a_folder_gets_its_result_in_order(open_server, images) -> None:
@@ -43,9 +48,7 @@ def test_at_most_two_chunks_are_under_way(open_server, images) -> None:
     server.engine.gate.clear()
     server.start()
     server.folder(images)
-    until = time.monotonic() + 10
-    while len(server.engine.asks) < 2 and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_until(lambda: len(server.engine.asks) >= 2)
     time.sleep(0.3)
     assert len(server.engine.asks) == 2
 
@@ -128,9 +131,7 @@ def test_deleting_ends_what_runs_and_keeps_nothing(open_server, images, tmp_path
     server.jobs.forget(audit.id, None)
     with pytest.raises(NotFoundError):
         server.jobs.find(audit.id, None)
-    until = time.monotonic() + 10
-    while server.engine.cancelled < len(server.engine.asks) and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_until(lambda: server.engine.cancelled == len(server.engine.asks))
     server.engine.gate.set()
     # The thread is free for the next one.
     assert server.wait(server.folder(images)).n_judged == 10
@@ -183,97 +184,6 @@ def test_one_keys_audits_do_not_keep_anothers_waiting(open_server, images) -> No
     assert server.jobs.find(second.id, None).state is State.QUEUED
 
 
-def test_the_engine_is_asked_again_where_it_fails(open_server, images, monkeypatch) -> None:
-    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.001)
-    server = open_server()
-    server.engine.failures = [EngineError("no memory")] * 3
-    done = server.start().wait(server.folder(images))
-    assert (done.state, done.n_judged) == (State.DONE, 10)
-
-
-def test_an_engine_that_fails_each_time_fails_the_audit_which_can_be_resumed(open_server, images, monkeypatch) -> None:
-    monkeypatch.setattr(background, "FIRST_PAUSE_SECONDS", 0.001)
-    server = open_server()
-    server.engine.failures = [EngineError("no memory")] * 12
-    failed = server.start().wait(server.folder(images))
-    assert (failed.state, failed.can_resume, "no memory" in failed.error) == (State.FAILED, True, True)
-    server.engine.failures.clear()
-    server.jobs.resume(failed.id, None)
-    assert server.wait(failed, State.DONE).n_judged == 10
-
-
-def test_a_broken_engine_leaves_audits_as_they_are(open_server, images) -> None:
-    server = open_server()
-    server.engine.state = EngineState.BROKEN
-    server.engine.failures = [EngineError("broken")] * 3
-    audit = server.folder(images)
-    server.start()
-    server.wait(audit, State.RUNNING)
-    server.jobs.close()
-    assert open_server().start().wait(audit).n_judged == 10
-
-
-def test_another_bundle_of_the_same_name_does_not_go_on(open_server, images, other_bundle) -> None:
-    server = open_server()
-    audit = server.folder(images)
-    server.jobs.close()
-    failed = open_server(served=other_bundle(digest="d2")).start().wait(audit)
-    assert (failed.state, failed.can_resume) == (State.FAILED, True)
-    assert "not served as it was" in failed.error
-
-
-def test_a_full_disk_ends_in_failed_with_its_reason_and_can_be_resumed(open_server, images, monkeypatch) -> None:
-    server = open_server().start()
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("service.audits.run.unpack", full)
-        failed = server.wait(server.archive(zipped(images)))
-    assert (failed.state, failed.can_resume) == (State.FAILED, True)
-    assert "No space left" in failed.error
-    server.jobs.resume(failed.id, None)
-    assert server.wait(failed, State.DONE).n_judged == 10
-
-
-def test_a_failure_that_cannot_be_written_is_shown_all_the_same(open_server, images, monkeypatch, picture) -> None:
-    for index in range(60):
-        (images / f"more-{index}.png").write_bytes(picture(index))
-    server = open_server()
-    audit = server.folder(images)
-    # From now on the database does not grow any more.
-    server.jobs._database._writer.execute("PRAGMA max_page_count = 1")
-    grown = threading.Event()
-    monkeypatch.setattr(workers.AuditStore, "fail", broken(workers.AuditStore.fail, grown))
-    server.start()
-    failed = server.wait(audit)
-    assert (failed.state, failed.can_resume) == (State.FAILED, True)
-    assert "full" in failed.error
-    server.jobs._database._writer.execute("PRAGMA max_page_count = 1000000")
-    grown.set()
-    server.jobs.resume(audit.id, None)
-    assert server.wait(audit, State.DONE).n_judged == 70
-
-
-def broken(write, grown):
-    def fail(self, *arguments, **options):
-        if not grown.is_set():
-            raise workers.StateError("full")
-        write(self, *arguments, **options)
-
-    return fail
-
-
-def test_a_damaged_archive_fails_for_good(open_server, images) -> None:
-    server = open_server().start()
-    failed = server.wait(server.archive(zipped(images)[:-30]))
-    assert (failed.state, failed.can_resume) == (State.FAILED, False)
-    assert "damaged" in failed.error
-    with pytest.raises(InputError, match="cannot be resumed"):
-        server.jobs.resume(failed.id, None)
-
-
 def test_a_key_that_has_too_many_audits_is_told_to_wait(open_server, images, monkeypatch) -> None:
     monkeypatch.setattr("service.audits.jobs.MOST_WAITING", 2)
     server = open_server()
@@ -295,11 +205,3 @@ def test_uploads_at_the_same_time_are_few(open_server) -> None:
 def test_a_rate_that_the_bundle_does_not_support_is_refused(open_server, images) -> None:
     with pytest.raises(ValueError, match="no such rate"):
         open_server().jobs.add_folder(str(images), bundle=None, false_positive_rate=0.001, key_id="a")
-
-
-def zipped(folder: Path) -> bytes:
-    path = folder.parent / "zipped.zip"
-    with zipfile.ZipFile(path, "w") as archive:
-        for image in sorted(folder.glob("*.png")):
-            archive.write(image, image.name)
-    return path.read_bytes()

@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import gc
-import threading
 import weakref
 
 import pytest
@@ -164,71 +163,15 @@ def test_what_has_been_answered_leaves_nothing_behind(bench):
         gc.enable()
 
 
-# Failures
-
-
-def test_a_step_that_raises_fails_its_asks_and_no_others(bench, tools):
-    bench.device.fail(ValueError("shapes"))
-    failed = [bench.ask(1, 2, 3), bench.ask(4, 5)]
-    fine = bench.ask(6)
-    bench.run()
-    for one in failed:
-        with pytest.raises(EngineError, match="failed to compute"):
-            one.future.result(0)
-    assert tools.labels(fine) == [6]
-    assert bench.heard.counts == {"device": 1}
-    assert bench.register.state is EngineState.READY
-
-
-def test_memory_that_runs_out_costs_nobody_the_answer(bench, tools):
-    bench.device.memory = 2
-    pending = [bench.ask(value, value) for value in range(3)]
-    bench.run()
-    assert [tools.labels(one) for one in pending] == [[value, value] for value in range(3)]
-    assert [len(step) for step in bench.device.steps] == [4, 2, 2, 2]
-    assert bench.heard.counts == {"out_of_memory": 1}
-
-
-def test_memory_that_runs_out_again_fails_those_asks_and_serving_goes_on(bench, tools):
-    failed = bench.ask(1, 2, 3, 4)
-    bench.device.fail(tools.OUT_OF_MEMORY, tools.OUT_OF_MEMORY)
-    fine = bench.ask(5)
-    bench.run()
-    with pytest.raises(EngineError, match="no memory"):
-        failed.future.result(0)
-    assert tools.labels(fine) == [5]
-    assert bench.register.state is EngineState.READY
-
-
-def test_the_device_is_given_up_after_so_many_failures_in_a_row(tools):
-    bench = tools.Bench(failures_until_broken=3)
-    bench.device.fail(ValueError(), ValueError(), ValueError())
-    pending = [bench.ask(*range(4)) for _ in range(5)]
-    bench.run()
-    assert len(bench.device.steps) == 3
-    assert bench.register.state is EngineState.BROKEN
-    assert {type(one.future.exception(0)) for one in pending} == {EngineError}
-    with pytest.raises(EngineError, match="started again"):
-        bench.ask(1)
-
-
-def test_a_step_that_goes_well_forgives_those_before(tools):
-    bench = tools.Bench(failures_until_broken=2)
+def test_the_background_gets_its_step(tools):
+    bench = tools.Bench(background_every=3)
+    background = bench.ask(*range(4), lane=Lane.BACKGROUND)
+    for _ in range(5):
+        bench.ask(*range(4))
     for _ in range(3):
-        bench.device.fail(ValueError())
-        bench.device.before_step.append(None)
-    pending = [bench.ask(*range(4)) for _ in range(6)]
-    bench.run()
-    assert [one.future.exception(0) is None for one in pending] == [False, True] * 3
-
-
-def test_after_an_error_of_cuda_nothing_is_tried_again(bench, tools):
-    bench.device.fail(tools.FATAL)
-    pending = [bench.ask(*range(4)) for _ in range(3)]
-    bench.run()
-    assert len(bench.device.steps) == 1
-    assert bench.register.state is EngineState.BROKEN
-    assert {type(one.future.exception(0)) for one in pending} == {EngineError}
+        assert not background.future.done()
+        bench.step()
+    assert background.future.done()
 
 
 # Calls
@@ -283,48 +226,3 @@ def test_a_call_that_fails_counts_as_a_step_that_failed(tools):
     bench.run()
     assert {type(one.future.exception(0)) for one in pending} == {EngineError}
     assert bench.register.state is EngineState.BROKEN
-
-
-# Warming up
-
-
-def test_every_detector_judges_a_full_batch_and_a_single_image_first(tools):
-    bench = tools.Bench()
-    with bench.register.lock:
-        bench.register.state = EngineState.STARTING
-    bench.loop.warm_up()
-    assert [len(step) for step in bench.device.steps] == [4, 1, 4, 1]
-    assert bench.register.state is EngineState.READY
-
-
-def test_warming_up_finds_the_steps_that_fit(tools):
-    bench = tools.Bench()
-    bench.device.memory = 1
-    bench.loop.warm_up()
-    assert [hand.limit for hand in bench.hands.values()] == [1, 1]
-    pending = bench.ask(*range(3))
-    bench.run()
-    assert tools.labels(pending) == [0, 1, 2]
-
-
-@pytest.mark.parametrize("memory", [0, 10])
-def test_a_device_that_cannot_warm_up_is_broken(tools, memory):
-    bench = tools.Bench()
-    bench.device.memory = memory
-    bench.device.fail(ValueError())
-    thread = threading.Thread(target=bench.loop.run)
-    thread.start()
-    thread.join(5.0)
-    assert not thread.is_alive()
-    assert bench.register.state is EngineState.BROKEN
-
-
-def test_the_background_gets_its_step(tools):
-    bench = tools.Bench(background_every=3)
-    background = bench.ask(*range(4), lane=Lane.BACKGROUND)
-    for _ in range(5):
-        bench.ask(*range(4))
-    for _ in range(3):
-        assert not background.future.done()
-        bench.step()
-    assert background.future.done()

@@ -112,7 +112,7 @@ def test_waiting_for_all_places_ends_with_the_last_release():
     permit = permits.take(2)
     assert not permits.wait_until_free(0.0)
     threading.Timer(0.02, permit.release).start()
-    assert permits.wait_until_free(5.0)
+    assert permits.wait_until_free(60.0)
 
 
 @given(acts=st.lists(st.tuples(st.sampled_from(["take", "grow", "release"]), st.integers(0, 12)), max_size=50))

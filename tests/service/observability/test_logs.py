@@ -151,7 +151,7 @@ def test_a_writer_that_is_stuck_holds_nobody_up_and_lines_are_dropped_and_counte
 
     class Stuck(io.StringIO):
         def write(self, text: str) -> int:
-            released.wait(10)
+            released.wait(60)
             return super().write(text)
 
     handler = QueueingHandler(capacity=100)

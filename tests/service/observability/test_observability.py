@@ -131,16 +131,20 @@ def test_metrics_can_have_a_port_of_their_own(bundle):
     observability.close()
 
 
-def test_one_image_costs_less_than_a_fifth_of_a_millisecond(bundle, verdict):
+def test_one_image_costs_less_than_counting_to_six_thousand(bundle, verdict):
+    """About a fifth of a millisecond, but on a machine of any speed."""
     observability, one = make(bundle), [verdict(0.5)]
     logs = configure_logging(ServeSettings(), io.StringIO())
-    seconds = []
+    seconds, counting = [], []
     for number in range(500):
         started = time.thread_time()
         judge(observability, bundle, one, request_id=f"r{number}")
-        seconds.append(time.thread_time() - started)
+        judged = time.thread_time()
+        assert sum(1 for _ in range(6000)) == 6000
+        counting.append(time.thread_time() - judged)
+        seconds.append(judged - started)
     logs.close()
-    assert sorted(seconds)[250] < 200e-6
+    assert sorted(seconds)[250] < sorted(counting)[250]
 
 
 def test_memory_stays_flat(bundle, verdict, monkeypatch):

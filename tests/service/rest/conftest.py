@@ -1,14 +1,13 @@
 """A small application behind the real guards, and ways to ask it: in the process, and over a socket."""
 
 import asyncio
-import contextlib
 import dataclasses
 import json
-import re
 import socket
+import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import httpx
@@ -25,8 +24,10 @@ from service.rest.guards.stack import guards
 from service.runtime import ServedBundle
 from service.settings import ServeSettings
 
-SECONDS = 30.0
-"""That a busy machine may take over what takes milliseconds."""
+sys.path.insert(0, str(Path(__file__).parent))
+
+from asking.sockets import SECONDS, Served
+from asking.waiting import wait_until
 
 STALL = None
 """In place of a piece of a body: nothing comes any more."""
@@ -165,55 +166,30 @@ def add_routes(app: FastAPI) -> None:
         await asyncio.sleep(0.3)
         return {"body": "slow"}
 
+    app.state.may_answer = threading.Semaphore(0)
 
-@dataclasses.dataclass(frozen=True)
-class Served:
-    """An application on a real socket."""
+    @app.get("/v1/held")
+    async def held() -> dict[str, str]:
+        while not app.state.may_answer.acquire(blocking=False):
+            await asyncio.sleep(0.002)
+        return {"body": "held"}
 
-    port: int
-    server: uvicorn.Server
 
-    def connect(self) -> socket.socket:
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=SECONDS)
-        connection.settimeout(SECONDS)
-        return connection
-
-    def exchange(self, request: bytes) -> bytes:
-        """Everything that comes back until the server closes."""
-        with self.connect() as connection:
-            with contextlib.suppress(ConnectionError):
-                connection.sendall(request)
-            return self.read_all(connection)
-
-    @staticmethod
-    def read_status(connection: socket.socket) -> int:
-        """Read one answer, whose length stands in its head, to its end."""
-        answer = b""
-        while b"\r\n\r\n" not in answer:
-            answer += connection.recv(4096)
-        head, _, body = answer.partition(b"\r\n\r\n")
-        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-        assert length is not None
-        while len(body) < int(length[1]):
-            body += connection.recv(4096)
-        return int(head.split(b" ")[1])
-
-    @staticmethod
-    def read_all(connection: socket.socket) -> bytes:
-        parts = []
-        with contextlib.suppress(ConnectionError):
-            while part := connection.recv(65536):
-                parts.append(part)
-        return b"".join(parts)
+UNHURRIED = {"connections": 100, "head_seconds": 600.0, "linger_seconds": 600.0, "write_seconds": 600.0}
+"""Limits that end nothing within a test: what ends is ended by the one that it sets."""
 
 
 @pytest.fixture
 def served() -> Iterator[Callable[..., Served]]:
-    """Serves applications on loopback ports until the test is over."""
+    """Serves applications on loopback ports until the test is over.
+
+    No connection is closed because of the time unless a test says when, so a test reads to the end only what is closed
+    because of what it sent.
+    """
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def serve(app: Any, keep_alive: float = 5, **limits: Any) -> Served:
-        protocol = guarded_protocol(ConnectionLimits(**({"connections": 100} | limits)))
+    def serve(app: Any, keep_alive: float = 600, **limits: Any) -> Served:
+        protocol = guarded_protocol(ConnectionLimits(**(UNHURRIED | limits)))
         listener = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
             app,
@@ -228,9 +204,7 @@ def served() -> Iterator[Callable[..., Served]]:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         running.append((server, thread))
-        until = time.monotonic() + SECONDS
-        while not server.started and time.monotonic() < until:
-            time.sleep(0.005)
+        wait_until(lambda: server.started)
         return Served(listener.getsockname()[1], server)
 
     yield serve

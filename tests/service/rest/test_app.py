@@ -75,7 +75,7 @@ def test_it_works_while_it_is_served_and_refuses_afterwards(tmp_path, ask):
     async def served():
         async with app.router.lifespan_context(app):
             assert runtime.engine.is_live
-            for _ in range(1000):
+            for _ in range(6000):
                 if runtime.is_ready:
                     break
                 await asyncio.sleep(0.01)

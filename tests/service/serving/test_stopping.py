@@ -1,5 +1,4 @@
 import asyncio
-import os
 import re
 import signal
 import socket
@@ -33,6 +32,13 @@ class Slow:
         self.n_ended += 1
 
 
+def until(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def start():
     threads = []
@@ -46,7 +52,7 @@ def start():
             lifespan=lifespan,
             ws="none",
             log_config=None,
-            timeout_graceful_shutdown=5,
+            timeout_graceful_shutdown=30,
         )
         listening = threading.Event()
         server = Server(config, ServeSettings(**settings), draining, listening.set)
@@ -59,7 +65,7 @@ def start():
         def stop():
             draining.set()
             server.should_exit = True
-            thread.join(30)
+            thread.join(60)
             assert not thread.is_alive()
 
         return server, listener.getsockname(), stop
@@ -67,7 +73,7 @@ def start():
     yield start
     for server, thread in threads:
         server.should_exit = True
-        thread.join(30)
+        thread.join(60)
 
 
 def outcome(address):
@@ -100,8 +106,10 @@ def test_whoever_gets_a_connection_gets_an_answer_however_late_it_came(start, lo
 
     with ThreadPoolExecutor(12) as pool:
         senders = [pool.submit(send) for _ in range(12)]
-        time.sleep(0.3)
-        stop()
+        try:
+            until(lambda: app.n_ended > 24)
+        finally:
+            stop()
         outcomes = [one for sender in senders for one in sender.result()]
     assert set(outcomes) == {200, None}
     assert app.n_begun == app.n_ended == outcomes.count(200) > 12
@@ -109,15 +117,17 @@ def test_whoever_gets_a_connection_gets_an_answer_however_late_it_came(start, lo
 
 
 def test_a_request_on_its_way_when_the_server_stops_is_still_answered(start):
-    _, address, stop = start(Slow())
+    # The rest must come before the farewell is over, however busy the machine is.
+    server, address, stop = start(Slow(), farewell_seconds=3.0)
     with (
         socket.create_connection(address, timeout=30) as begun,
         socket.create_connection(address, timeout=30) as silent,
     ):
         begun.sendall(REQUEST[:10])
-        time.sleep(0.5)
+        until(lambda: len(server.server_state.connections) == 2)
         stopping = threading.Thread(target=stop)
         stopping.start()
+        until(server._last_resort.is_alive)  # it has begun to stop
         time.sleep(0.2)
         begun.sendall(REQUEST[10:])
         answer = begun.recv(4096)
@@ -127,14 +137,15 @@ def test_a_request_on_its_way_when_the_server_stops_is_still_answered(start):
         stopping.join()
 
 
-def test_what_takes_too_long_is_cut_short_and_that_is_known(start):
+def test_what_takes_too_long_is_cut_short_and_that_is_known(monkeypatch, start):
+    # It would be the end of this process.
+    monkeypatch.setattr("service.serving.stopping.LAST_RESORT_SECONDS", 60.0)
     app = Slow(60)
     server, address, stop = start(app, shutdown_seconds=0.1)
     server.config.timeout_graceful_shutdown = 1
     with socket.create_connection(address, timeout=30) as waiting:
         waiting.sendall(REQUEST)
-        while not app.n_begun:
-            time.sleep(0.01)
+        until(lambda: app.n_begun)
         stop()
     assert server.is_cut_short
     server._last_resort.join(30)  # the server has ended, and the process may go on
@@ -143,24 +154,25 @@ def test_what_takes_too_long_is_cut_short_and_that_is_known(start):
 
 
 def test_a_signal_begins_to_drain_and_only_after_that_time_nothing_more_is_accepted():
-    draining, moments = threading.Event(), {}
+    draining = threading.Event()
 
     async def main():
         config = uvicorn.Config(Slow(), lifespan="off", log_config=None)
         server = Server(config, ServeSettings(drain_seconds=1.0), draining, lambda: None)
         with server.capture_signals():
-            os.kill(os.getpid(), signal.SIGTERM)
             began = time.monotonic()
+            # This thread gets it, and before the next line.
+            signal.raise_signal(signal.SIGTERM)
+            # The loop takes a turn to see it, a turn to read which it was, and a turn to act.
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert (draining.is_set(), server.should_exit) == (True, False)
             while not server.should_exit:
                 await asyncio.sleep(0.01)
-                if draining.is_set():
-                    moments.setdefault("draining", time.monotonic() - began)
-            moments["exit"] = time.monotonic() - began
+            return time.monotonic() - began
 
     before = signal.getsignal(signal.SIGTERM)
-    asyncio.run(main())
-    assert moments["draining"] < moments["exit"]
-    assert 0.99 <= moments["exit"] < 30
+    assert asyncio.run(main()) >= 0.99
     assert signal.getsignal(signal.SIGTERM) == before
 
 

@@ -141,6 +141,15 @@ def test_a_cluster_that_cannot_be_had_is_told_in_one_line(error: Exception) -> N
         connected(PaperRay(begins=fail), CORE)
 
 
+def test_processes_that_do_not_come_up_are_told_in_one_line() -> None:
+    def fail() -> None:
+        # As Ray does, of no kind that could be told from a defect.
+        raise Exception("The current node timed out during startup")
+
+    with pytest.raises(InputError, match="cannot be started on this machine: Exception: The current node timed out"):
+        connected(PaperRay(begins=fail), CORE)
+
+
 def test_an_address_is_tried_before_ray_is_asked() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"

@@ -27,7 +27,7 @@ class Worker:
             self.most = max(self.most, self._now)
             if self._now == UNDER_WAY:
                 self.both_are_here.set()
-        self.both_are_here.wait(5)
+        self.both_are_here.wait(30)
         if shard.number == self.failing:
             raise OSError(28, "No space left on device")
         on_tick(Tick(shard=shard.number, n_images=3, n_flagged=1, n_errors=0))

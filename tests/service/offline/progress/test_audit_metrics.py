@@ -45,7 +45,7 @@ def announced_ports(monkeypatch) -> list[int]:
 def samples(metrics: AuditMetrics, monkeypatch) -> dict[str, float]:
     ports = announced_ports(monkeypatch)
     with served_metrics(metrics, "127.0.0.1", 0):
-        text = httpx.get(f"http://127.0.0.1:{ports[0]}/metrics").text
+        text = httpx.get(f"http://127.0.0.1:{ports[0]}/metrics", timeout=30).text
     return {
         sample.name + "".join(sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)

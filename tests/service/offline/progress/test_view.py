@@ -52,7 +52,7 @@ def test_a_speed_is_as_exact_as_anybody_needs(value, words) -> None:
 def test_a_view_is_told_while_the_work_goes_on_and_once_more_at_its_end() -> None:
     view, now = Seen(), ["on the way"]
     with shown(view, lambda: now[0]):
-        assert view.was_told.wait(5)
+        assert view.was_told.wait(30)
         now[0] = "at the end"
     assert view.readings[0] == "on the way"
     assert view.readings[-1] == "at the end"
@@ -68,4 +68,4 @@ def test_the_work_fails_as_itself_where_nobody_reads_any_more() -> None:
 
     view.show = gone
     with pytest.raises(BrokenPipeError), shown(view, lambda: None):
-        assert view.was_told.wait(5)
+        assert view.was_told.wait(30)

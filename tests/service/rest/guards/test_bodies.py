@@ -138,7 +138,7 @@ def test_others_have_their_turn_while_a_bomb_is_taken_apart():
             await asyncio.sleep(0)
 
     async def both():
-        limits, budget = BodyLimits(n_bytes=2**30, seconds=5), BodyBudget(2**30)
+        limits, budget = BodyLimits(n_bytes=2**30, seconds=60), BodyBudget(2**30)
         scope = {"type": "http", "path": "/", "headers": [(b"content-encoding", b"gzip")]}
 
         async def receive():
@@ -172,7 +172,7 @@ def test_time_counts_over_all_pieces(ask):
         await bodies({"type": "http", "path": "/", "headers": []}, drip, None)
 
     with pytest.raises(Exception, match=r"within 0\.1 seconds"):
-        asyncio.run(asyncio.wait_for(run(), 5))
+        asyncio.run(asyncio.wait_for(run(), 30))
 
 
 def test_a_request_that_computes_has_no_time_for_a_body_to_keep(ask):

@@ -1,28 +1,15 @@
 """Over real sockets: what a client can do that speaks no HTTP, or too much of it."""
 
 import contextlib
-import re
 import socket
+import threading
 import time
 
 import pytest
+from asking.raw_requests import CHUNKED, CLOSE, GET, HEAD, LIVE, LONG, POST, statuses
+from asking.waiting import wait_until
 
 from service.rest.guards.connections import ConnectionLimits
-
-HEAD = b"Host: localhost\r\n"
-GET = b"GET /v1/who HTTP/1.1\r\n" + HEAD
-LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
-POST = b"POST /v1/echo HTTP/1.1\r\n" + HEAD
-DEAF = b"POST /v1/deaf HTTP/1.1\r\n" + HEAD
-CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
-CLOSE = b"Connection: close\r\n"
-
-LONG = 30.0
-"""Seconds: far beyond the limits that are set here, and beyond what a busy machine adds to them."""
-
-
-def statuses(answer):
-    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
 
 
 @pytest.mark.parametrize(
@@ -66,18 +53,24 @@ def test_what_is_no_request_is_refused_in_the_form_of_every_failure_and_the_next
 
 
 @pytest.mark.parametrize("garbage", [b"no request\r\n\r\n", GET + b"A: " + b"a" * 10**5], ids=["garbage", "large"])
-@pytest.mark.parametrize("pause", [0.0, 0.1], ids=["at once", "later"])
-def test_what_is_no_request_takes_no_answer_from_those_before_it(small_app, served, garbage, pause):
-    slow = b"GET /v1/slow HTTP/1.1\r\n" + HEAD + b"\r\n"
-    server = served(small_app())
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_what_is_no_request_takes_no_answer_from_those_before_it(small_app, served, garbage, when):
+    held = b"GET /v1/held HTTP/1.1\r\n" + HEAD + b"\r\n"
+    app = small_app()
+    server = served(app)
     for n_before in (1, 3):
-        began = time.monotonic()
+        for _ in range(n_before - 1):
+            app.state.may_answer.release()
         with server.connect() as connection:
-            connection.sendall(slow * n_before)
-            time.sleep(pause)
-            connection.sendall(garbage + LIVE)
+            if when == "at once":
+                connection.sendall(held * n_before + garbage + LIVE)
+            else:
+                connection.sendall(held * n_before)
+                wait_until(server.is_answering)
+                connection.sendall(garbage + LIVE)
+            wait_until(lambda: any(one._is_deaf for one in server.connections))
+            app.state.may_answer.release()
             assert statuses(server.read_all(connection)) == [200] * n_before
-        assert time.monotonic() - began < LONG
 
 
 def test_framing_that_two_servers_could_read_in_two_ways_is_no_way_in(small_app, served):
@@ -114,19 +107,20 @@ def test_a_head_that_never_ends_is_not_kept(small_app, served):
     server = served(small_app(), head_bytes=4000)
     with server.connect() as connection, pytest.raises(ConnectionError):
         connection.sendall(GET)
-        for _ in range(500):
+        until = time.monotonic() + LONG
+        while time.monotonic() < until:
             connection.sendall(b"A: " + b"a" * 1000 + b"\r\n")
             time.sleep(0.001)
 
 
 def test_a_head_that_does_not_come_in_is_waited_for_no_longer(small_app, served):
-    server = served(small_app(), head_seconds=0.2)
+    server = served(small_app(), head_seconds=1.0)
     began = time.monotonic()
-    with server.connect() as silent, server.connect() as slow:
+    with server.connect() as slow, server.connect() as silent:
         slow.sendall(GET)
-        assert server.read_all(silent) == b""
         assert statuses(server.read_all(slow)) == [408]
-    assert time.monotonic() - began > 0.15
+        assert time.monotonic() - began > 0.9
+        assert server.read_all(silent) == b""
 
 
 def test_dripping_bytes_do_not_prolong_it(small_app, served):
@@ -137,66 +131,21 @@ def test_dripping_bytes_do_not_prolong_it(small_app, served):
         while time.monotonic() - began < LONG:
             connection.sendall(b"a")
             time.sleep(0.02)
-    assert time.monotonic() - began < LONG
 
 
 def test_empty_lines_do_not_keep_a_connection_either(small_app, served):
-    server = served(small_app(), head_seconds=0.2, keep_alive=0.2)
+    server = served(small_app(), head_seconds=0.2)
     began = time.monotonic()
     with server.connect() as connection, pytest.raises(ConnectionError):
         connection.sendall(LIVE)
         while time.monotonic() - began < LONG:
             connection.sendall(b"\r\n")
             time.sleep(0.02)
-    assert time.monotonic() - began < LONG
 
 
 def test_an_idle_connection_is_closed_after_a_while(small_app, served):
     server = served(small_app(), keep_alive=0.1)
     assert statuses(server.exchange(LIVE)) == [200]
-
-
-def test_what_trails_a_body_does_not_become_a_header(small_app, served):
-    trailer = b"0\r\nX-Late: too late\r\nHost: evil.example\r\nAuthorization: Bearer x\r\n\r\n"
-    answer = served(small_app()).exchange(POST + CLOSE + CHUNKED + b"1\r\na\r\n" + trailer)
-    assert statuses(answer) == [200]
-    assert b"late" not in answer.lower()
-    assert b"evil" not in answer
-
-
-@pytest.mark.parametrize(
-    "flood",
-    [
-        b"1;" + b"x" * 1000 + b"\r\na\r\n",
-        b"1\r\na\r\n",
-    ],
-    ids=["extensions", "tiny chunks"],
-)
-def test_a_flood_of_chunks_ends(small_app, served, flood):
-    server = served(small_app(), chunks=1000)
-    answer = server.exchange(POST + CHUNKED + flood * 20_000)
-    assert statuses(answer) in ([400], []), answer[:100]
-    assert statuses(server.exchange(GET + CLOSE + b"\r\n")) == [200]
-
-
-def test_a_trailer_that_never_ends_is_not_kept(small_app, served):
-    server = served(small_app())
-    answer = server.exchange(POST + CHUNKED + b"0\r\nA: " + b"a" * 10**6)
-    assert statuses(answer) == [400]
-
-
-def test_chunks_of_a_sensible_size_are_none(small_app, served):
-    answer = served(small_app(), chunks=10).exchange(
-        POST
-        + CLOSE
-        + CHUNKED
-        + b"200\r\n"
-        + b"a" * 512
-        + b"\r\n"
-        + (b"100\r\n" + b"a" * 256 + b"\r\n") * 500
-        + b"0\r\n\r\n"
-    )
-    assert statuses(answer) == [200]
 
 
 def test_requests_behind_one_another_are_answered_in_order_and_are_not_without_number(small_app, served):
@@ -213,64 +162,6 @@ def test_requests_behind_one_another_are_answered_in_order_and_are_not_without_n
     assert statuses(server.exchange(GET + CLOSE + b"\r\n")) == [200]
 
 
-def test_a_refusal_reaches_a_client_that_still_sends(small_app, served):
-    server = served(small_app(body_bytes=1000))
-    for framing in (CLOSE, b""):
-        with server.connect() as connection:
-            connection.sendall(POST + framing + b"Content-Length: 50000000\r\n\r\n")
-            time.sleep(0.02)
-            for _ in range(50):
-                connection.sendall(b"x" * 100_000)
-            assert server.read_status(connection) == 413
-
-
-def test_but_is_not_listened_to_for_ever(small_app, served):
-    server = served(small_app(body_bytes=1000), linger_seconds=0.2)
-    began = time.monotonic()
-    with server.connect() as connection, pytest.raises(ConnectionError):
-        connection.sendall(POST + b"Content-Length: 50000000\r\n\r\n")
-        while time.monotonic() - began < LONG:
-            connection.sendall(b"x")
-            time.sleep(0.02)
-    assert time.monotonic() - began < LONG
-
-
-def test_a_body_that_nobody_read_does_not_become_the_next_request(small_app, served):
-    answer = served(small_app()).exchange(
-        DEAF + b"Content-Length: %d\r\n\r\n" % len(LIVE) + LIVE + GET + CLOSE + b"\r\n"
-    )
-    assert statuses(answer) == [200, 200]
-    assert b"live" not in answer
-
-
-def test_a_connection_goes_on_after_a_body_that_was_refused_and_read_to_its_end(small_app, served):
-    server = served(small_app(body_bytes=1000), keep_alive=0.2)
-    with server.connect() as connection:
-        connection.sendall(POST + b"Content-Length: 2000\r\n\r\n" + b"x" * 100)
-        assert server.read_status(connection) == 413
-        connection.sendall(b"x" * 1900)
-        connection.sendall(GET + b"\r\n")
-        assert server.read_status(connection) == 200
-        assert server.read_all(connection) == b""
-
-
-def test_a_slow_body_is_answered_and_closed(small_app, served):
-    server = served(small_app(body_seconds=0.2))
-    began = time.monotonic()
-    answer = server.exchange(POST + b"Content-Length: 10\r\n\r\nabc")
-    assert statuses(answer) == [408]
-    assert time.monotonic() - began < LONG
-
-
-def test_a_client_that_announces_a_body_is_told_to_send_it_only_if_it_is_wanted(small_app, served):
-    server = served(small_app(body_bytes=10))
-    expect = b"Expect: 100-continue\r\n"
-    assert statuses(server.exchange(POST + CLOSE + expect + b"Content-Length: 3\r\n\r\nabc")) == [100, 200]
-    with server.connect() as connection:
-        connection.sendall(POST + expect + b"Content-Length: 30\r\n\r\n")
-        assert server.read_status(connection) == 413
-
-
 def test_asking_for_another_protocol_changes_nothing(small_app, served, caplog):
     for upgrade in (b"websocket", b"h2c"):
         for head, body in ((GET, b""), (POST + b"Content-Length: 1\r\n", b"a")):
@@ -283,27 +174,32 @@ def test_when_connections_run_out_an_idle_one_makes_room(small_app, served):
     server = served(small_app(), connections=5)
     crowd = [server.connect() for _ in range(20)]
     try:
-        time.sleep(0.1)
         assert statuses(server.exchange(GET + CLOSE + b"\r\n")) == [200]
-        assert len(server.server.server_state.connections) <= 5
+        wait_until(lambda: len(server.connections) <= 5)
     finally:
         for connection in crowd:
             connection.close()
 
 
 def test_a_connection_that_is_being_answered_is_not_the_one_to_go(small_app, served):
-    server = served(small_app(), connections=2)
-    with server.connect() as first:
-        first.sendall(b"GET /v1/slow HTTP/1.1\r\nHost: localhost\r\n" + CLOSE + b"\r\n")
-        time.sleep(0.05)
-        crowd = [server.connect() for _ in range(10)]
+    app = small_app()
+    server = served(app, connections=2)
+    with contextlib.ExitStack() as crowd, server.connect() as first:
+        first.sendall(b"GET /v1/held HTTP/1.1\r\nHost: localhost\r\n" + CLOSE + b"\r\n")
+        wait_until(server.is_answering)
+        for _ in range(10):
+            crowd.enter_context(server.connect())
+        # Behind the crowd: when this is answered, all of them have come in.
+        assert statuses(server.exchange(GET + CLOSE + b"\r\n")) == [200]
+        app.state.may_answer.release()
         assert statuses(server.read_all(first)) == [200]
-        for connection in crowd:
-            connection.close()
 
 
 def test_an_answer_that_nobody_reads_is_not_kept(served):
+    begun = threading.Event()
+
     async def talkative(scope, receive, send):
+        begun.set()
         await send({"type": "http.response.start", "status": 200, "headers": []})
         for _ in range(1000):
             await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
@@ -312,12 +208,8 @@ def test_an_answer_that_nobody_reads_is_not_kept(served):
     with server.connect() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.sendall(LIVE)
-        until = time.monotonic() + LONG
-        while not server.server.server_state.connections and time.monotonic() < until:
-            time.sleep(0.01)
-        while server.server.server_state.connections and time.monotonic() < until:
-            time.sleep(0.01)
-        assert not server.server.server_state.connections
+        assert begun.wait(LONG)
+        wait_until(lambda: not server.connections)
 
 
 def test_limits_by_default_let_ordinary_clients_through():

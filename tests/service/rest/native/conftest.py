@@ -171,9 +171,17 @@ def pixels() -> torch.Tensor:
 def run() -> Callable[[Awaitable[Any]], Any]:
     def run(work: Awaitable[Any]) -> Any:
         async def whole() -> Any:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 return await work
 
         return asyncio.run(whole())
 
     return run
+
+
+@pytest.fixture
+def released_once(runtime: Runtime) -> Iterator[None]:
+    """Fails the test after which a place is still taken, or was given back twice."""
+    yield
+    assert runtime.engine.n_released == len(runtime.engine.taken)
+    assert runtime.engine.permits.n_taken == 0

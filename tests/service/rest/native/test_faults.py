@@ -2,11 +2,11 @@
 
 import dataclasses
 import threading
-import time
 from typing import ClassVar
 
 import pytest
 import torch
+from asking.waiting import wait_until
 
 from detector.inspection import Inspection
 from service.engine.engine import Engine
@@ -34,11 +34,10 @@ def raising(error):
 @pytest.fixture
 def served(runtime, digits):
     Faulty.faults = []
-    settings = EngineSettings(failures_until_broken=3, step_seconds=0.05)
+    settings = EngineSettings(failures_until_broken=3, step_seconds=1.0)
     engine = Engine({"digits": digits.detector}, settings, inspection=Faulty)
     engine.start()
-    while engine.state is EngineState.STARTING:
-        time.sleep(0.005)
+    wait_until(lambda: engine.state is not EngineState.STARTING)
     yield dataclasses.replace(runtime, engine=engine)
     Faulty.faults = []
     engine.close()
@@ -84,6 +83,5 @@ def test_a_step_that_hangs_is_a_failed_device_until_it_comes_back(served, make_c
         assert not served.engine.is_live
     finally:
         gate.set()
-    while not served.engine.is_live:
-        time.sleep(0.005)
+    wait_until(lambda: served.engine.is_live)
     assert client.post("/v1/detect", files={"files": png}).status_code == 200

@@ -139,7 +139,7 @@ def test_a_client_that_leaves_while_files_are_decoded_has_no_more_of_them_decode
     def slow(data, preprocessing, limits):
         decoded.append(data)
         begun.set()
-        may_go_on.wait(5)
+        may_go_on.wait(30)
         raise InputError("slow")
 
     monkeypatch.setattr("service.rest.preparing.decode", slow)
@@ -148,7 +148,7 @@ def test_a_client_that_leaves_while_files_are_decoded_has_no_more_of_them_decode
         event = asyncio.Event()
         bundle = runtime.bundle("digits")
         work = asyncio.create_task(judge_encoded(runtime, bundle, [("a", png)] * 9, OPTIONS, gone_after(event), None))
-        await asyncio.to_thread(begun.wait, 5)
+        await asyncio.to_thread(begun.wait, 30)
         event.set()
         with pytest.raises(ClientGoneError):
             await work

@@ -2,11 +2,11 @@
 
 import dataclasses
 import io
-import time
 
 import numpy as np
 import pytest
 import torch
+from asking.waiting import wait_until
 from PIL import Image
 
 from detector.types import to_pixels
@@ -20,8 +20,7 @@ from service.rest.judging import Options, judge_pixels
 def engine(digits):
     engine = Engine({"digits": digits.detector})
     engine.start()
-    while engine.state is EngineState.STARTING:
-        time.sleep(0.005)
+    wait_until(lambda: engine.state is not EngineState.STARTING)
     yield engine
     engine.close()
 
