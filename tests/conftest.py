@@ -23,6 +23,9 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("steady")
 
+# Servers in threads log between tests, too, when pytest does not listen: Python would print that.
+logging.getLogger("service").addHandler(logging.NullHandler())
+
 VARIABLE = "ISTHMUS_TEST_DATA"
 
 IMAGENET_INDEX = {

@@ -50,6 +50,7 @@ def doubting(tiny_settings: Any, monkeypatch: Any) -> Any:
     return dataclasses.replace(tiny_settings, escalation=EscalationSettings(doubt=(0.0, 0.6)))
 
 
+@pytest.mark.slow
 def test_a_second_opinion_that_does_not_pay_leaves_the_bundle_as_it_was(
     calibrated: Any, tiny_settings: Any, doubting: Any, monkeypatch: Any
 ) -> None:
@@ -82,6 +83,7 @@ def test_a_second_opinion_that_pays_is_kept_with_the_scores_that_it_gives(
     assert made.expected_forward_equivalents == pytest.approx(made.forward_equivalents + share * cost)
 
 
+@pytest.mark.slow
 def test_p_values_keep_their_promise_with_a_second_opinion(
     calibrated: Any, doubting: Any, corners: Any, corner_images: Any, monkeypatch: Any
 ) -> None:
@@ -98,6 +100,7 @@ def test_p_values_keep_their_promise_with_a_second_opinion(
         assert (p_values <= rate).double().mean() <= rate + room
 
 
+@pytest.mark.slow
 def test_too_few_images_in_doubt_leave_the_bundle_as_it_was_and_say_so(calibrated: Any, tiny_settings: Any) -> None:
     settings = dataclasses.replace(tiny_settings, escalation=EscalationSettings(doubt=(0.04, 0.06)))
     made = calibrated(settings)

@@ -65,6 +65,7 @@ def test_a_file_that_is_no_image_is_a_result_with_its_error(open_server, images)
     assert server.observability.told[0]["positions"] == [0, 3]
 
 
+@pytest.mark.slow
 def test_killing_the_process_in_the_middle_loses_nothing_and_repeats_nothing(open_server, tmp_path, picture) -> None:
     n_files = 160
     names = [f"{index:03}.png" for index in range(n_files)]

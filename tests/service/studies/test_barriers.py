@@ -42,6 +42,7 @@ def test_more_pairs_than_images_are_refused(digits_request):
 
 
 @pytest.mark.shared_data
+@pytest.mark.slow
 def test_photographs_have_straight_paths_and_bypasses_too(tmp_path: Path, squeezenet_request):
     report = photographs.run(squeezenet_request(1), no_progress)
     data = as_document(report)["data"]
