@@ -2,6 +2,7 @@ import asyncio
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ import uvicorn
 
 from service.rest.guards.connections import ConnectionLimits, guarded_protocol
 from service.rest.guards.leaving import Leaving
-from service.serving.stopping import EXIT_CUT_SHORT, Server
+from service.serving.stopping import EXIT_CUT_SHORT, Server, _close_door, _turn_away
 from service.settings import ServeSettings
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -208,3 +209,19 @@ def test_a_second_signal_ends_the_process_at_once(monkeypatch):
 
     asyncio.run(main())
     assert codes == [128 + signal.SIGTERM]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no such filter")
+def test_who_has_come_is_let_in_and_who_comes_while_the_door_closes_gets_no_connection():
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as early:
+        _turn_away(listener)
+        with pytest.raises(TimeoutError):
+            socket.create_connection(listener.getsockname(), timeout=0.2)
+        [taken] = _close_door(listener)
+        with taken:
+            early.sendall(b"hello")
+            assert taken.recv(5) == b"hello"
+            taken.sendall(b"you")
+            assert early.recv(3) == b"you"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(listener.getsockname(), timeout=30)
