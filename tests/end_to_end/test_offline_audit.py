@@ -211,7 +211,10 @@ def test_a_process_that_is_asked_to_end_ends_soon_and_goes_on_later(number, tmp_
     write_digits(pictures, 4000)
     command = [str(Path(sys.executable).with_name("isthmus")), "audit", "--bundle", "digits", "--device", "cpu"]
     command += ["--images", str(pictures), "--shard-size", "64", "--json"]
-    with subprocess.Popen([*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # Jobs in the background of a shell, such as a test run may be, ignore Ctrl-C, and so do their children.
+    asked = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    heed = lambda: signal.signal(number, signal.SIG_DFL)  # noqa: E731
+    with subprocess.Popen([*command, "--out", str(out)], preexec_fn=heed, **asked) as process:  # noqa: PLW1509
         assert process.stdout is not None
         assert any(b'"shard"' in line for line in process.stdout)
         process.send_signal(number)
